@@ -1,0 +1,34 @@
+#pragma once
+#include <string_view>
+
+#include "tenon/core/fixed.hpp"
+#include "tenon/recipe/axes.hpp"
+
+namespace tenon::optimizer {
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), bias-corrected.
+struct adamw {
+  using axis = tenon::axis::optimizer;
+  static constexpr std::string_view kind = "adamw";
+  static constexpr int moments = 2;  ///< tensors of state per parameter
+
+  double beta1 = 0.9;         ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.95;        ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;      ///< added to the root of the second moment
+  double weight_decay = 0.1;  ///< decoupled; norms and biases are exempt by their role
+  double clip = 1.0;          ///< largest global norm of the gradient; 0 switches clipping off
+};
+
+/// Stochastic gradient descent with momentum; weight decay is decoupled as in adamw.
+struct sgd {
+  using axis = tenon::axis::optimizer;
+  static constexpr std::string_view kind = "sgd";
+  static constexpr int moments = 1;  ///< tensors of state per parameter
+
+  double momentum = 0.9;          ///< in [0, 1)
+  fixed<bool> nesterov = false;   ///< look ahead by one momentum step
+  double weight_decay = 0.0;      ///< decoupled; norms and biases are exempt by their role
+  double clip = 1.0;              ///< largest global norm of the gradient; 0 switches clipping off
+};
+
+}  // namespace tenon::optimizer

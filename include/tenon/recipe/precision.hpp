@@ -1,0 +1,79 @@
+#pragma once
+#include <string_view>
+#include <type_traits>
+
+#include "tenon/core/fixed.hpp"
+#include "tenon/recipe/axes.hpp"
+#include "tenon/recipe/dtype.hpp"
+
+namespace tenon {
+
+/// The dtype of every kind of buffer, stated by each precision policy.
+struct dtype_plan {
+  dtype parameter = dtype::fp32;  ///< the copy that the layers read
+  dtype compute = dtype::fp32;    ///< activations and GEMM inputs
+  dtype gradient = dtype::fp32;   ///< accumulation over micro-batches
+  dtype reduce = dtype::fp32;     ///< exchange between ranks
+  dtype master = dtype::fp32;     ///< the copy that the optimizer updates
+  dtype moment = dtype::fp32;     ///< optimizer state
+  dtype logits = dtype::fp32;     ///< input of the loss
+  friend constexpr bool operator==(dtype_plan const&, dtype_plan const&) = default;
+};
+
+}  // namespace tenon
+
+namespace tenon::precision {
+
+/// Everything in single precision.
+struct fp32 {
+  using axis = tenon::axis::precision;
+  static constexpr std::string_view kind = "fp32";
+  static constexpr dtype compute = dtype::fp32;
+  static constexpr dtype_plan plan{};
+};
+
+/// Layers in bfloat16; gradients, master weights, moments, reduction and logits in fp32.
+struct bf16 {
+  using axis = tenon::axis::precision;
+  static constexpr std::string_view kind = "bf16";
+  static constexpr dtype compute = dtype::bf16;
+  static constexpr dtype_plan plan{.parameter = dtype::bf16, .compute = dtype::bf16};
+  fixed<bool> emulated = false;  ///< allow a target that computes bf16 by emulation
+};
+
+/// Layers in half precision with dynamic loss scaling (growth and back-off, Micikevicius et al. 2018); gradients, master
+/// weights, moments, reduction and logits in fp32.
+struct fp16 {
+  using axis = tenon::axis::precision;
+  static constexpr std::string_view kind = "fp16";
+  static constexpr dtype compute = dtype::fp16;
+  static constexpr dtype_plan plan{.parameter = dtype::fp16, .compute = dtype::fp16};
+  fixed<bool> emulated = false;   ///< allow a target that computes fp16 by emulation
+  double initial_scale = 65536.0;  ///< loss scale of the first step
+  double growth = 2.0;             ///< factor after growth_interval good steps
+  double backoff = 0.5;            ///< factor after an overflow; the step is skipped
+  int growth_interval = 2000;      ///< good steps in a row before the scale grows
+};
+
+/// bf16 where the target computes it natively, else fp32.
+struct native {
+  using axis = tenon::axis::precision;
+  static constexpr std::string_view kind = "native";
+};
+
+}  // namespace tenon::precision
+
+namespace tenon {
+
+/// The precision that a recipe runs in: its own, or what precision::native means on its target.
+template <class Recipe>
+struct resolved_precision {
+  using target_type = std::remove_cvref_t<decltype(Recipe::target)>;
+  using given = std::remove_cvref_t<decltype(Recipe::precision)>;
+  using type = std::conditional_t<std::is_same_v<given, precision::native>,
+                                  std::conditional_t<target_type::native_bf16, precision::bf16, precision::fp32>, given>;
+};
+template <class Recipe>
+using resolved_precision_t = typename resolved_precision<std::remove_cvref_t<Recipe>>::type;
+
+}  // namespace tenon

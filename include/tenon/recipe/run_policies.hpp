@@ -1,0 +1,98 @@
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "tenon/core/fixed.hpp"
+#include "tenon/core/units.hpp"
+#include "tenon/recipe/axes.hpp"
+
+namespace tenon::objective {
+
+/// Cross-entropy of each next token, one division by the number of tokens of the step that have a target.
+struct next_token {
+  using axis = tenon::axis::objective;
+  static constexpr std::string_view kind = "next_token";
+};
+
+}  // namespace tenon::objective
+
+namespace tenon::trainable {
+
+/// Every parameter of the model.
+struct all {
+  using axis = tenon::axis::trainable;
+  static constexpr std::string_view kind = "all";
+};
+
+}  // namespace tenon::trainable
+
+namespace tenon::memory {
+
+/// Keep every activation that the backward pass needs.
+struct keep {
+  using axis = tenon::axis::memory;
+  static constexpr std::string_view kind = "keep";
+};
+
+/// Keep only the inputs of some blocks and compute their activations again in the backward pass; bit-identical to keep.
+struct recompute {
+  using axis = tenon::axis::memory;
+  static constexpr std::string_view kind = "recompute";
+  fixed<int, digest::layout> every = 1;  ///< recompute every n-th block; 1 means all of them
+};
+
+}  // namespace tenon::memory
+
+namespace tenon::parallel {
+
+/// One process, one device.
+struct single {
+  using axis = tenon::axis::parallel;
+  static constexpr std::string_view kind = "single";
+  static constexpr int ranks = 1;
+};
+
+}  // namespace tenon::parallel
+
+namespace tenon::checkpoint {
+
+/// Nothing is saved, not even at the end.
+struct never {
+  using axis = tenon::axis::checkpoint;
+  static constexpr std::string_view kind = "never";
+};
+
+/// Save periodically, at the end and on interruption.
+struct every {
+  using axis = tenon::axis::checkpoint;
+  static constexpr std::string_view kind = "every";
+  operational<tenon::period> period = tenon::period{steps{1000}};  ///< in steps or minutes
+  operational<int> keep = 3;                                       ///< newest checkpoints that stay on disk
+};
+
+}  // namespace tenon::checkpoint
+
+namespace tenon::observe {
+
+/// Console, TensorBoard and JSON lines.
+struct standard {
+  using axis = tenon::axis::observe;
+  static constexpr std::string_view kind = "standard";
+  operational<steps> log_every = steps{10};        ///< steps between lines of progress
+  operational<steps> evaluate_every = steps{100};  ///< steps between evaluations on the held-out split; 0 for never
+  operational<bool> tensorboard = true;            ///< write TensorBoard event files
+  operational<bool> json_lines = true;             ///< write one JSON object per logged step
+};
+
+}  // namespace tenon::observe
+
+namespace tenon {
+
+/// Key of every random number of the run.
+struct seed {
+  using axis = tenon::axis::seed;
+  static constexpr std::string_view kind = "seed";
+  std::uint64_t value = 1;  ///< any number
+};
+
+}  // namespace tenon
