@@ -29,7 +29,7 @@ endfunction()
 # Headers only: the standard library and Boost (Hana, PFR).
 macro(_tenon_recipe out)
   find_path(TENON_BOOST_INCLUDE_DIR boost/pfr.hpp
-    HINTS ${Boost_INCLUDE_DIRS} ${Boost_ROOT} ${BOOST_ROOT} "${include}/../build/boost"
+    HINTS ${Boost_INCLUDE_DIRS} ${Boost_ROOT} ${BOOST_ROOT} "${include}/../build/boost/boost_headers"
     ENV BOOST_ROOT PATH_SUFFIXES include DOC "Folder that has boost/pfr.hpp and boost/hana.hpp, 1.81 or later")
   mark_as_advanced(TENON_BOOST_INCLUDE_DIR)
   set(_boost 0)
