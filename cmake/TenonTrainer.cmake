@@ -42,7 +42,7 @@ static_assert(tenon::legal<@arg_SYMBOL@>);
 ")
   add_library(${name}_check OBJECT "${dir}/check.cpp")
   target_link_libraries(${name}_check PRIVATE tenon::recipe)
-  target_compile_definitions(${name}_check PRIVATE TENON_CHECK_ONLY=1)
+  target_compile_definitions(${name}_check PRIVATE TENON_CHECK_ONLY=1)  # <tenon/tenon.hpp> is <tenon/recipe.hpp> then
   if(arg_MAIN)
     get_filename_component(main "${arg_MAIN}" ABSOLUTE)
   else()
@@ -58,5 +58,14 @@ int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
   tenon_precompiled(pch)
   if(pch)
     target_precompile_headers(${name} REUSE_FROM ${pch})
+  endif()
+endfunction()
+
+# A recipe that ./tenon was once asked to train; left out when its file has gone since.
+function(tenon_recipe_outside name header symbol)
+  if(EXISTS "${header}")
+    tenon_add_trainer(${name} RECIPE "${header}" SYMBOL "${symbol}")
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/trainers")
+    set_target_properties(${name}_check PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()
 endfunction()

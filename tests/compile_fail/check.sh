@@ -4,6 +4,7 @@
 #   line 2, optionally  // lines: 20      where a concept's own explanation follows (default 15)
 #   #ifdef FIXED        what the sentence proposes; with -DFIXED the file must compile: our advice is right
 set -u
+export LC_ALL=C.UTF-8
 compiler=$1 source=$2
 shift 2
 want=$(sed -n '1s|^// expect: ||p' "$source")

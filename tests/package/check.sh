@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# check.sh WAY SOURCE BUILD COMPILER LIBTORCH: an outside project uses tenon in this way; it must configure, build and run.
+set -euo pipefail
+way=$1 source=$2 build=$3/package/$1 compiler=$4 torch=$5
+rm -rf "$build"
+mkdir -p "$build"
+configure() { cmake -G Ninja -B "$build/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="$compiler" "$@"; }
+installed() {
+  cmake -G Ninja -S "$source" -B "$build/tenon" -DCMAKE_CXX_COMPILER="$compiler" -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF -DTENON_COMPONENTS=recipe
+  cmake --install "$build/tenon" --prefix "$build/prefix"
+}
+case $way in
+  find_package | add_subdirectory | FetchContent)
+    [ "$way" != find_package ] || installed
+    configure -S "$source/tests/package/recipe_only" -DHOW="$way" -DTENON_SOURCE="$source" -DCMAKE_PREFIX_PATH="$build/prefix"
+    cmake --build "$build/build"
+    "$build/build/recipe_only"
+    ;;
+  missing_libtorch)  # asked for and not there: a sentence of ours, not CMake's riddle
+    installed
+    mkdir "$build/empty"
+    if configure -S "$source/examples/cmake_project" -DCMAKE_PREFIX_PATH="$build/prefix" -DTENON_LIBTORCH="$build/empty" >"$build/out" 2>&1; then
+      echo 'configured without a LibTorch'
+      exit 1
+    fi
+    cat "$build/out"
+    tr -s ' \n' ' ' <"$build/out" | grep -q "where no lib/libtorch_cpu.so was found; point it to a torch folder"
+    ;;
+  two_libtorchs)
+    mkdir -p "$build/other/lib" "$build/project"
+    touch "$build/other/lib/libtorch_cpu.so"
+    cat >"$build/project/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.22)
+project(two LANGUAGES CXX)
+add_library(torch_cpu SHARED IMPORTED)
+set_target_properties(torch_cpu PROPERTIES IMPORTED_LOCATION "$build/other/lib/libtorch_cpu.so")
+set(TENON_REQUIRE ON)
+add_subdirectory("$source" tenon)
+END
+    if configure -S "$build/project" -DTENON_LIBTORCH="$torch" >"$build/out" 2>&1; then
+      echo 'configured with two LibTorchs'
+      exit 1
+    fi
+    cat "$build/out"
+    tr -s ' \n' ' ' <"$build/out" | grep -q "two different LibTorchs in one project"
+    ;;
+  train)  # the example as its reader uses it: install, find_package, train on a text of one's own
+    installed
+    configure -S "$source/examples/cmake_project" -DCMAKE_PREFIX_PATH="$build/prefix" -DTENON_LIBTORCH="$torch"
+    cmake --build "$build/build"
+    mkdir "$build/run"
+    cd "$build/run"
+    mkdir texts
+    for i in $(seq 40); do
+      for j in $(seq 60); do echo "letter $i, line $j: $(printf "\\$(printf %o $((97 + (i * j) % 26)))") comes after the one before it."; done >"texts/$i.txt"
+    done
+    "$build/build/letters" --data texts --steps 20
+    ;;
+  *) echo "there is no way '$way'"; exit 1 ;;
+esac

@@ -1,0 +1,110 @@
+# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang or package.
+# Prints one line a suite, and last, alone on a line: "N passed, N failed".
+
+rooms=(core recipe data observe checkpoint nn models exec optim train app align)
+torch_free=" core recipe data observe checkpoint "
+passed=0 failed=0 budget_used=0
+
+# verdict SUITE PASSED FAILED SINCE LOG: one line, and the log's end where something failed.
+verdict() {
+  local seconds share
+  seconds=$(awk -v a="$4" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+  share=$(sed -n "s/^$1 //p" "$root/tests/BUDGET")
+  printf '%-14s %5d passed %3d failed  %7.1f s of %s%s\n' "$1" "$2" "$3" "$seconds" "${share:-?}" \
+    "$(awk -v s="$seconds" -v b="${share:-0}" 'BEGIN { if (s > b) printf "  (over its budget)" }')"
+  passed=$((passed + $2)) failed=$((failed + $3))
+  budget_used=$(awk -v a="$budget_used" -v s="$seconds" 'BEGIN { print a + s }')
+  if [ "$3" -gt 0 ]; then
+    tail -n 60 "$5" | sed 's/^/  | /'
+    echo "  | all of it: $5"
+  fi
+}
+
+# doctest_suite NAME PRESET ROOM SINCE: builds and runs one binary. A crash or a binary without tests is a failure.
+doctest_suite() {
+  local name=$1 preset=$2 room=$3 since=$4 out=$log/test-$1.log line ok=0 bad=1
+  if cmake --build "$build/$preset" --target "test_$room" >"$out" 2>&1; then
+    local code=0
+    "$build/$preset/tests/test_$room" --no-colors=true >"$out" 2>&1 || code=$?
+    line=$(sed -n 's/^\[doctest\] test cases: *\([0-9]*\) *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2 \3/p' "$out" | tail -n 1)
+    if [ -n "$line" ]; then
+      read -r _ ok bad <<<"$line"
+      [ "$ok" -gt 0 ] || { echo "no test ran in $room" >>"$out"; bad=$((bad + 1)); }
+    fi
+    if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
+      echo "test_$room ended with exit code $code after its tests had passed" >>"$out"
+      bad=1
+    fi
+  fi
+  suite_ok=$ok suite_bad=$bad suite_log=$out
+}
+
+# ctest_suite NAME REGEX: the tests of build/release that match; counts them from ctest's own summary.
+ctest_suite() {
+  local out=$log/test-$1.log total bad
+  (cd "$build/release" && ctest -R "$2" -j "$(nproc)" --output-on-failure) >"$out" 2>&1 || true
+  total=$(sed -n 's/.* tests failed out of \([0-9]*\).*/\1/p' "$out")
+  bad=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed.*/\1/p' "$out")
+  if [ -z "$total" ] || [ "$total" -eq 0 ]; then total=1 bad=1; fi
+  suite_ok=$((total - bad)) suite_bad=$bad suite_log=$out
+}
+
+# The torch-free rooms, built and run with the second compiler; then the quickstart's trainer, compiled with it.
+clang_suite() {
+  local room ok=0 bad=0 out=$log/test-clang.log targets=() clang gxx=$cxx
+  clang=$(command -v clang++-14 || command -v clang++)
+  cxx=$clang
+  configure clang -DTENON_PCH=OFF
+  cxx=$gxx
+  for room in "${rooms[@]}"; do
+    [[ $torch_free == *" $room "* ]] && compgen -G "$root/tests/$room/*.cpp" >/dev/null && targets+=("$room")
+  done
+  cmake --build "$build/clang" --target "${targets[@]/#/test_}" -- -k 0 >"$out" 2>&1 || true
+  for room in "${targets[@]}"; do
+    doctest_suite "clang-$room" clang "$room"
+    [ "$suite_bad" -eq 0 ] || { cat "$suite_log"; } >>"$out"
+    ok=$((ok + suite_ok)) bad=$((bad + suite_bad))
+  done
+  if [ -e "$quickstart" ]; then
+    if cmake --build "$build/clang" --target quickstart >>"$out" 2>&1; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+  fi
+  suite_ok=$ok suite_bad=$bad suite_log=$out
+}
+
+run_tests() {
+  local start=$EPOCHREALTIME suites=() live='' word room since
+  for word in "$@"; do
+    case $word in
+      --live) live=1 ;;
+      -*) die "'$word' is no option of './tenon test'; there is --live" ;;
+      *) [[ " ${rooms[*]} compile_fail clang package " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package"
+         suites+=("$word") ;;
+    esac
+  done
+  [ ${#suites[@]} -gt 0 ] || suites=("${rooms[@]}" compile_fail clang package)
+  packages 'the test of a second compiler' '{ has clang++-14 || has clang++; } : clang'
+  prepare
+  venv testenv "${test_wheels[@]}"
+  export TENON_TEST_PYTHON=$build/testenv/bin/python TENON_SOURCE_DIR=$root
+  if [ -n "$live" ]; then
+    room 8
+    venv liveenv "${live_wheels[@]}"
+    export TENON_TEST_PYTHON=$build/liveenv/bin/python TENON_TEST_LIVE=1
+  fi
+  verdict setup 0 0 "$start" ''
+  for room in "${suites[@]}"; do
+    since=$EPOCHREALTIME
+    case $room in
+      compile_fail | package) ctest_suite "$room" "^$room[.]" ;;
+      clang) clang_suite ;;
+      *)
+        compgen -G "$root/tests/$room/*.cpp" >/dev/null || continue
+        doctest_suite "$room" release "$room"
+        ;;
+    esac
+    verdict "$room" "$suite_ok" "$suite_bad" "$since" "$suite_log"
+  done
+  printf '%-14s %.0f s of %s\n' all "$budget_used" "$(awk '!/^#/ { s += $2 } END { print s }' "$root/tests/BUDGET")"
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
