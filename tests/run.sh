@@ -20,9 +20,9 @@ verdict() {
   fi
 }
 
-# doctest_suite NAME PRESET ROOM SINCE: builds and runs one binary. A crash or a binary without tests is a failure.
+# doctest_suite NAME PRESET ROOM: builds and runs one binary. A crash or a binary without tests is a failure.
 doctest_suite() {
-  local name=$1 preset=$2 room=$3 since=$4 out=$log/test-$1.log line ok=0 bad=1
+  local name=$1 preset=$2 room=$3 out=$log/test-$1.log line ok=0 bad=1
   if cmake --build "$build/$preset" --target "test_$room" >"$out" 2>&1; then
     local code=0
     "$build/$preset/tests/test_$room" --no-colors=true >"$out" 2>&1 || code=$?
