@@ -1,5 +1,16 @@
 #pragma once
 /// The room recipe: policies, recipe(...), rules. Std only; describe, digests and JSON live in recipe/describe.hpp,
-/// recipe/digests.hpp and recipe/json.hpp, which need reflection.
+/// recipe/digests.hpp and recipe/json.hpp, which need reflection. The rules are listed here although check.hpp includes
+/// them, because a compiler prints this chain above a rule's sentence, and the shorter one reads better.
 #include "tenon/core/units.hpp"
 #include "tenon/recipe/recipe.hpp"
+#include "tenon/recipe/rules/batch.hpp"
+#include "tenon/recipe/rules/contract.hpp"
+#include "tenon/recipe/rules/curriculum.hpp"
+#include "tenon/recipe/rules/model.hpp"
+#include "tenon/recipe/rules/optimizer.hpp"
+#include "tenon/recipe/rules/precision.hpp"
+#include "tenon/recipe/rules/run.hpp"
+#include "tenon/recipe/rules/schedule.hpp"
+//
+#include "tenon/recipe/check.hpp"

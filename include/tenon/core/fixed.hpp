@@ -26,14 +26,14 @@ struct fixed {
   constexpr fixed() = default;
   constexpr fixed(T v) : value(v) {}
   template <std::floating_point F>
-    requires std::integral<T>
-  fixed(F) = delete;  ///< a count is a whole number
+  requires std::integral<T> fixed(F)
+  = delete;  ///< a count is a whole number
   constexpr operator T() const { return value; }
   constexpr T get() const { return value; }
 };
 
 template <class T, digest D>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 struct fixed<T, D> : T {
   using T::T;
   constexpr fixed() = default;
@@ -52,7 +52,7 @@ struct operational {
 };
 
 template <class T>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 struct operational<T> : T {
   constexpr operational() = default;
   using T::T;

@@ -28,19 +28,33 @@ struct quantity {
 };
 
 /// Optimizer updates.
-struct steps : quantity<steps> { using quantity<steps>::quantity; };
+struct steps : quantity<steps> {
+  using quantity<steps>::quantity;
+};
 /// Forward and backward passes of one micro-batch; several make a step.
-struct micro_steps : quantity<micro_steps> { using quantity<micro_steps>::quantity; };
+struct micro_steps : quantity<micro_steps> {
+  using quantity<micro_steps>::quantity;
+};
 /// Packed rows of one sequence length each.
-struct samples : quantity<samples> { using quantity<samples>::quantity; };
+struct samples : quantity<samples> {
+  using quantity<samples>::quantity;
+};
 /// Token positions.
-struct tokens : quantity<tokens> { using quantity<tokens>::quantity; };
+struct tokens : quantity<tokens> {
+  using quantity<tokens>::quantity;
+};
 /// Passes over the training split.
-struct epochs : quantity<epochs> { using quantity<epochs>::quantity; };
+struct epochs : quantity<epochs> {
+  using quantity<epochs>::quantity;
+};
 /// Wall-clock minutes, for periods only: nothing that decides a number may depend on them.
-struct minutes : quantity<minutes> { using quantity<minutes>::quantity; };
+struct minutes : quantity<minutes> {
+  using quantity<minutes>::quantity;
+};
 /// Memory.
-struct bytes : quantity<bytes> { using quantity<bytes>::quantity; };
+struct bytes : quantity<bytes> {
+  using quantity<bytes>::quantity;
+};
 
 /// A share of the run, in hundredths; 2.5_percent is allowed.
 struct percent {
@@ -62,7 +76,8 @@ struct span_of_run {
   /// The length in steps: percent rounds to the nearest step, tokens round up to whole steps.
   constexpr steps resolve(steps total, tokens tokens_per_step) const {
     if (in == unit::steps) return steps{static_cast<std::int64_t>(amount)};
-    if (in == unit::percent) return steps{static_cast<std::int64_t>(static_cast<double>(total.count) * amount / 100 + 0.5)};
+    if (in == unit::percent)
+      return steps{static_cast<std::int64_t>(static_cast<double>(total.count) * amount / 100 + 0.5)};
     if (tokens_per_step.count <= 0) return steps{0};
     return steps{(static_cast<std::int64_t>(amount) + tokens_per_step.count - 1) / tokens_per_step.count};
   }

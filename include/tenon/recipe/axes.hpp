@@ -9,22 +9,70 @@
 /// `name` is the member of the recipe, `choice` the digest that the choice of policy itself belongs to.
 namespace tenon::axis {
 
-struct model { static constexpr std::string_view name = "model"; static constexpr digest choice = digest::identity; };
-struct target { static constexpr std::string_view name = "target"; static constexpr digest choice = digest::layout; };
-struct precision { static constexpr std::string_view name = "precision"; static constexpr digest choice = digest::identity; };
-struct objective { static constexpr std::string_view name = "objective"; static constexpr digest choice = digest::identity; };
-struct horizon { static constexpr std::string_view name = "horizon"; static constexpr digest choice = digest::numbers; };
-struct batch { static constexpr std::string_view name = "batch"; static constexpr digest choice = digest::numbers; };
-struct data { static constexpr std::string_view name = "data"; static constexpr digest choice = digest::identity; };
-struct curriculum { static constexpr std::string_view name = "curriculum"; static constexpr digest choice = digest::numbers; };
-struct optimizer { static constexpr std::string_view name = "optimizer"; static constexpr digest choice = digest::identity; };
-struct schedule { static constexpr std::string_view name = "schedule"; static constexpr digest choice = digest::numbers; };
-struct trainable { static constexpr std::string_view name = "trainable"; static constexpr digest choice = digest::identity; };
-struct memory { static constexpr std::string_view name = "memory"; static constexpr digest choice = digest::layout; };
-struct parallel { static constexpr std::string_view name = "parallel"; static constexpr digest choice = digest::layout; };
-struct checkpoint { static constexpr std::string_view name = "checkpoint"; static constexpr digest choice = digest::none; };
-struct observe { static constexpr std::string_view name = "observe"; static constexpr digest choice = digest::none; };
-struct seed { static constexpr std::string_view name = "seed"; static constexpr digest choice = digest::numbers; };
+struct model {
+  static constexpr std::string_view name = "model";
+  static constexpr digest choice = digest::identity;
+};
+struct target {
+  static constexpr std::string_view name = "target";
+  static constexpr digest choice = digest::layout;
+};
+struct precision {
+  static constexpr std::string_view name = "precision";
+  static constexpr digest choice = digest::identity;
+};
+struct objective {
+  static constexpr std::string_view name = "objective";
+  static constexpr digest choice = digest::identity;
+};
+struct horizon {
+  static constexpr std::string_view name = "horizon";
+  static constexpr digest choice = digest::numbers;
+};
+struct batch {
+  static constexpr std::string_view name = "batch";
+  static constexpr digest choice = digest::numbers;
+};
+struct data {
+  static constexpr std::string_view name = "data";
+  static constexpr digest choice = digest::identity;
+};
+struct curriculum {
+  static constexpr std::string_view name = "curriculum";
+  static constexpr digest choice = digest::numbers;
+};
+struct optimizer {
+  static constexpr std::string_view name = "optimizer";
+  static constexpr digest choice = digest::identity;
+};
+struct schedule {
+  static constexpr std::string_view name = "schedule";
+  static constexpr digest choice = digest::numbers;
+};
+struct trainable {
+  static constexpr std::string_view name = "trainable";
+  static constexpr digest choice = digest::identity;
+};
+struct memory {
+  static constexpr std::string_view name = "memory";
+  static constexpr digest choice = digest::layout;
+};
+struct parallel {
+  static constexpr std::string_view name = "parallel";
+  static constexpr digest choice = digest::layout;
+};
+struct checkpoint {
+  static constexpr std::string_view name = "checkpoint";
+  static constexpr digest choice = digest::none;
+};
+struct observe {
+  static constexpr std::string_view name = "observe";
+  static constexpr digest choice = digest::none;
+};
+struct seed {
+  static constexpr std::string_view name = "seed";
+  static constexpr digest choice = digest::numbers;
+};
 
 }  // namespace tenon::axis
 
@@ -43,7 +91,10 @@ inline constexpr bool is_axis =
 /// True when T is a policy: an object type with an `axis` of ours and a printable `kind`.
 template <class T>
 consteval bool is_policy() {
-  if constexpr (requires { typename T::axis; { T::kind } -> std::convertible_to<std::string_view>; })
+  if constexpr (requires {
+                  typename T::axis;
+                  { T::kind } -> std::convertible_to<std::string_view>;
+                })
     return is_axis<typename T::axis>;
   else
     return false;

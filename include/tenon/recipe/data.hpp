@@ -23,4 +23,9 @@ struct corpus {
   operational<std::string_view> text = "text";  ///< JSONL field that holds the text
 };
 
+/// Entries of the tokenizer with the default resolved.
+constexpr int tokenizer_entries(corpus const& c, int model_vocab) {
+  return c.tokenizer_vocab == 0 ? model_vocab : c.tokenizer_vocab.get();
+}
+
 }  // namespace tenon::data

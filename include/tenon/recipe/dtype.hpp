@@ -10,8 +10,6 @@ enum class dtype { fp32, bf16, fp16 };
 constexpr int size_of(dtype t) { return t == dtype::fp32 ? 4 : 2; }
 
 /// The name as it is written in a recipe: fp32, bf16, fp16.
-constexpr std::string_view name_of(dtype t) {
-  return t == dtype::fp32 ? "fp32" : t == dtype::bf16 ? "bf16" : "fp16";
-}
+constexpr std::string_view name_of(dtype t) { return t == dtype::fp32 ? "fp32" : t == dtype::bf16 ? "bf16" : "fp16"; }
 
 }  // namespace tenon

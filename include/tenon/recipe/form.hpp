@@ -6,8 +6,8 @@
 
 namespace tenon {
 
-/// What recipe(...) returns after it has reported a mistake; everything done with it is silent, so that one mistake gives
-/// one error.
+/// What recipe(...) returns after it has reported a mistake; everything done with it is silent, so that one mistake
+/// gives one error.
 struct invalid {
   template <class F>
   constexpr invalid edit(F&&) const {
@@ -23,8 +23,8 @@ struct invalid {
   }
 };
 
-/// A complete policy under a name, such as a shape of variants/. `.with(whole{...})` puts it in as it is, even where the
-/// recipe already has a policy of that type: nothing in it is left to a default by accident.
+/// A complete policy under a name, such as a shape of variants/. `.with(whole{...})` puts it in as it is, even where
+/// the recipe already has a policy of that type: nothing in it is left to a default by accident.
 template <class Policy>
 struct whole {
   using axis = typename Policy::axis;
@@ -62,15 +62,17 @@ inline constexpr int count = (0 + ... + int(std::same_as<typename Policies::axis
 template <class... Policies>
 consteval bool distinct_policies() {
   constexpr bool policies = (is_policy<Policies>() && ...);
-  static_assert(policies,
-                "[tenon.not_a_policy] an argument is not a policy: it has no `axis` out of tenon::axis and no `kind`, so "
-                "no part of the run would read it. Give policy objects, such as tenon::precision::bf16{} or "
-                "tenon::horizon{1'000_steps}; docs/policies.md lists them");
+  static_assert(
+      policies,
+      "[tenon.not_a_policy] an argument is not a policy: it has no `axis` out of tenon::axis and no `kind`, so "
+      "no part of the run would read it. Give policy objects, such as tenon::precision::bf16{} or "
+      "tenon::horizon{1'000_steps}; docs/policies.md lists them");
   if constexpr (policies) {
     constexpr bool once = ((count<typename Policies::axis, Policies...> == 1) && ...);
-    static_assert(once,
-                  "[tenon.twice] two policies answer the same axis, so one of them would be ignored. Give one per axis; "
-                  "to vary a finished recipe write recipe.with(policy)");
+    static_assert(
+        once,
+        "[tenon.twice] two policies answer the same axis, so one of them would be ignored. Give one per axis; "
+        "to vary a finished recipe write recipe.with(policy)");
     return once;
   } else {
     return false;
@@ -96,10 +98,11 @@ consteval bool well_formed() {
 template <bool Same>
 consteval bool replaces_types() {
   constexpr bool other = !Same;
-  static_assert(other,
-                "[tenon.with_same_policy] .with was given a policy of the type that the recipe already has, which would "
-                "reset every field that you did not repeat. Write .edit([](auto& r) { r.schedule.peak = 1e-4; }) to "
-                "change fields, or .replace(policy) to start that policy afresh");
+  static_assert(
+      other,
+      "[tenon.with_same_policy] .with was given a policy of the type that the recipe already has, which would "
+      "reset every field that you did not repeat. Write .edit([](auto& r) { r.schedule.peak = 1e-4; }) to "
+      "change fields, or .replace(policy) to start that policy afresh");
   return other;
 }
 

@@ -8,7 +8,8 @@
 
 namespace tenon {
 
-/// The one owner of the run's length, in steps, tokens, samples or epochs: horizon{20'000'000_tokens}. Default: 1 epoch.
+/// The one owner of the run's length, in steps, tokens, samples or epochs: horizon{20'000'000_tokens}. Default: 1
+/// epoch.
 struct horizon {
   using axis = tenon::axis::horizon;
   static constexpr std::string_view kind = "horizon";
@@ -25,15 +26,19 @@ struct horizon {
   friend constexpr bool operator==(horizon, horizon) = default;
 };
 
-/// Steps of the whole run, rounded up to whole steps. `samples_per_epoch` is read only for a horizon in epochs; where it
-/// is not known (0), such a horizon gives 0 steps.
+/// Steps of the whole run, rounded up to whole steps. `samples_per_epoch` is read only for a horizon in epochs; where
+/// it is not known (0), such a horizon gives 0 steps.
 constexpr steps total_steps(horizon h, batch const& b, samples samples_per_epoch = samples{0}) {
   auto const up = [](std::int64_t n, std::int64_t per) { return steps{per <= 0 ? 0 : (n + per - 1) / per}; };
   switch (h.in) {
-    case horizon::unit::steps: return steps{h.count};
-    case horizon::unit::tokens: return up(h.count, tokens_per_step(b).count);
-    case horizon::unit::samples: return up(h.count, b.global.count);
-    case horizon::unit::epochs: return up(h.count * samples_per_epoch.count, b.global.count);
+    case horizon::unit::steps:
+      return steps{h.count};
+    case horizon::unit::tokens:
+      return up(h.count, tokens_per_step(b).count);
+    case horizon::unit::samples:
+      return up(h.count, b.global.count);
+    case horizon::unit::epochs:
+      return up(h.count * samples_per_epoch.count, b.global.count);
   }
   return steps{0};
 }

@@ -14,14 +14,14 @@ struct deepseek_llm {
   using axis = tenon::axis::model;
   static constexpr std::string_view kind = "deepseek_llm";
 
-  fixed<int> vocab = 0;         ///< rows of the embedding and of the head; required
-  fixed<int> hidden = 0;        ///< width of the residual stream; required
-  fixed<int> layers = 0;        ///< number of decoder blocks; required
-  fixed<int> heads = 0;         ///< query heads; required, divides hidden
-  fixed<int> kv_heads = 0;      ///< key and value heads; 0 means as many as heads
-  fixed<int> intermediate = 0;  ///< inner width of SwiGLU; required
-  fixed<int> positions = 4096;  ///< longest sequence
-  fixed<bool> tied = false;     ///< the head shares the embedding's matrix
+  fixed<int> vocab = 0;                ///< rows of the embedding and of the head; required
+  fixed<int> hidden = 0;               ///< width of the residual stream; required
+  fixed<int> layers = 0;               ///< number of decoder blocks; required
+  fixed<int> heads = 0;                ///< query heads; required, divides hidden
+  fixed<int> kv_heads = 0;             ///< key and value heads; 0 means as many as heads
+  fixed<int> intermediate = 0;         ///< inner width of SwiGLU; required
+  fixed<int> positions = 4096;         ///< longest sequence
+  fixed<bool> tied = false;            ///< the head shares the embedding's matrix
   fixed<double> rope_theta = 10000.0;  ///< base of the rotary frequencies
   fixed<double> norm_eps = 1e-6;       ///< epsilon of RMSNorm
   double init_std = 0.02;              ///< standard deviation of the normal initialiser
@@ -41,15 +41,15 @@ struct deepseek_llm {
   }
 };
 
-/// Any torch::nn::Module whose forward maps tokens [B, T] int64 to logits [B, T, vocab]; run under autograd. The type is
-/// only named here, so a recipe with it is still checked without LibTorch's headers.
+/// Any torch::nn::Module whose forward maps tokens [B, T] int64 to logits [B, T, vocab]; run under autograd. The type
+/// is only named here, so a recipe with it is still checked without LibTorch's headers.
 template <class Module>
 struct torch_module {
   using axis = tenon::axis::model;
   using module_type = Module;
   static constexpr std::string_view kind = "torch_module";
 
-  fixed<int> vocab = 0; ///< last dimension of the logits; required
+  fixed<int> vocab = 0;  ///< last dimension of the logits; required
 };
 
 }  // namespace tenon::model

@@ -25,10 +25,10 @@ struct sgd {
   static constexpr std::string_view kind = "sgd";
   static constexpr int moments = 1;  ///< tensors of state per parameter
 
-  double momentum = 0.9;          ///< in [0, 1)
-  fixed<bool> nesterov = false;   ///< look ahead by one momentum step
-  double weight_decay = 0.0;      ///< decoupled; norms and biases are exempt by their role
-  double clip = 1.0;              ///< largest global norm of the gradient; 0 switches clipping off
+  double momentum = 0.9;         ///< in [0, 1)
+  fixed<bool> nesterov = false;  ///< look ahead by one momentum step
+  double weight_decay = 0.0;     ///< decoupled; norms and biases are exempt by their role
+  double clip = 1.0;             ///< largest global norm of the gradient; 0 switches clipping off
 };
 
 }  // namespace tenon::optimizer

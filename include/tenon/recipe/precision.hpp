@@ -41,14 +41,14 @@ struct bf16 {
   fixed<bool> emulated = false;  ///< allow a target that computes bf16 by emulation
 };
 
-/// Layers in half precision with dynamic loss scaling (growth and back-off, Micikevicius et al. 2018); gradients, master
-/// weights, moments, reduction and logits in fp32.
+/// Layers in half precision with dynamic loss scaling (growth and back-off, Micikevicius et al. 2018); gradients,
+/// master weights, moments, reduction and logits in fp32.
 struct fp16 {
   using axis = tenon::axis::precision;
   static constexpr std::string_view kind = "fp16";
   static constexpr dtype compute = dtype::fp16;
   static constexpr dtype_plan plan{.parameter = dtype::fp16, .compute = dtype::fp16};
-  fixed<bool> emulated = false;   ///< allow a target that computes fp16 by emulation
+  fixed<bool> emulated = false;    ///< allow a target that computes fp16 by emulation
   double initial_scale = 65536.0;  ///< loss scale of the first step
   double growth = 2.0;             ///< factor after growth_interval good steps
   double backoff = 0.5;            ///< factor after an overflow; the step is skipped
@@ -70,8 +70,9 @@ template <class Recipe>
 struct resolved_precision {
   using target_type = std::remove_cvref_t<decltype(Recipe::target)>;
   using given = std::remove_cvref_t<decltype(Recipe::precision)>;
-  using type = std::conditional_t<std::is_same_v<given, precision::native>,
-                                  std::conditional_t<target_type::native_bf16, precision::bf16, precision::fp32>, given>;
+  using type =
+      std::conditional_t<std::is_same_v<given, precision::native>,
+                         std::conditional_t<target_type::native_bf16, precision::bf16, precision::fp32>, given>;
 };
 template <class Recipe>
 using resolved_precision_t = typename resolved_precision<std::remove_cvref_t<Recipe>>::type;

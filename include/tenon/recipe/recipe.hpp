@@ -101,12 +101,10 @@ constexpr auto recipe(Policies... policies) {
                     form::take<axis::precision, precision::native>(b),
                     form::take<axis::objective, objective::next_token>(b), form::take<axis::horizon, horizon>(b),
                     form::take<axis::batch, batch>(b), form::take<axis::data, data::corpus>(b),
-                    form::take<axis::curriculum, curriculum::none>(b),
-                    form::take<axis::optimizer, optimizer::adamw>(b),
+                    form::take<axis::curriculum, curriculum::none>(b), form::take<axis::optimizer, optimizer::adamw>(b),
                     form::take<axis::schedule, schedule::warmup_cosine>(b),
                     form::take<axis::trainable, trainable::all>(b), form::take<axis::memory, memory::keep>(b),
-                    form::take<axis::parallel, parallel::single>(b),
-                    form::take<axis::checkpoint, checkpoint::every>(b),
+                    form::take<axis::parallel, parallel::single>(b), form::take<axis::checkpoint, checkpoint::every>(b),
                     form::take<axis::observe, observe::standard>(b), form::take<axis::seed, seed>(b));
   }
 }

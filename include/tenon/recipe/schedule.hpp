@@ -5,9 +5,10 @@
 #include "tenon/recipe/axes.hpp"
 #include "tenon/recipe/math.hpp"
 
-/// Learning-rate schedules. `at(step, total, tokens_per_step)` is the rate of the update made by 0-based `step` of `total`.
-/// With n = step + 1 the warmup is n / warmup, so the first update is not wasted and update number `warmup` has the peak;
-/// what follows ends exactly at the last update. `ramp(total, tokens_per_step)` is the length that warmup and decay need.
+/// Learning-rate schedules. `at(step, total, tokens_per_step)` is the rate of the update made by 0-based `step` of
+/// `total`. With n = step + 1 the warmup is n / warmup, so the first update is not wasted and update number `warmup`
+/// has the peak; what follows ends exactly at the last update. `ramp(total, tokens_per_step)` is the length that warmup
+/// and decay need.
 namespace tenon::schedule {
 
 /// The same rate throughout.
@@ -24,9 +25,9 @@ struct constant {
 struct warmup_linear {
   using axis = tenon::axis::schedule;
   static constexpr std::string_view kind = "warmup_linear";
-  double peak = 3e-4;                  ///< largest rate
-  span_of_run warmup = percent{1};     ///< steps, tokens or percent of the horizon
-  double floor = 0.0;                  ///< last rate as a share of the peak, in [0, 1]
+  double peak = 3e-4;               ///< largest rate
+  span_of_run warmup = percent{1};  ///< steps, tokens or percent of the horizon
+  double floor = 0.0;               ///< last rate as a share of the peak, in [0, 1]
 
   constexpr double at(steps step, steps total, tokens per_step) const {
     auto const w = warmup.resolve(total, per_step).count;
@@ -41,9 +42,9 @@ struct warmup_linear {
 struct warmup_cosine {
   using axis = tenon::axis::schedule;
   static constexpr std::string_view kind = "warmup_cosine";
-  double peak = 3e-4;                  ///< largest rate
-  span_of_run warmup = percent{1};     ///< steps, tokens or percent of the horizon
-  double floor = 0.1;                  ///< last rate as a share of the peak, in [0, 1]
+  double peak = 3e-4;               ///< largest rate
+  span_of_run warmup = percent{1};  ///< steps, tokens or percent of the horizon
+  double floor = 0.1;               ///< last rate as a share of the peak, in [0, 1]
 
   constexpr double at(steps step, steps total, tokens per_step) const {
     auto const w = warmup.resolve(total, per_step).count;
@@ -60,10 +61,10 @@ struct warmup_cosine {
 struct warmup_stable_decay {
   using axis = tenon::axis::schedule;
   static constexpr std::string_view kind = "warmup_stable_decay";
-  double peak = 3e-4;                  ///< largest rate
-  span_of_run warmup = percent{1};     ///< steps, tokens or percent of the horizon
-  span_of_run decay = percent{10};     ///< length of the last part
-  double floor = 0.1;                  ///< last rate as a share of the peak, in [0, 1]
+  double peak = 3e-4;               ///< largest rate
+  span_of_run warmup = percent{1};  ///< steps, tokens or percent of the horizon
+  span_of_run decay = percent{10};  ///< length of the last part
+  double floor = 0.1;               ///< last rate as a share of the peak, in [0, 1]
 
   constexpr double at(steps step, steps total, tokens per_step) const {
     auto const w = warmup.resolve(total, per_step).count;
@@ -81,8 +82,8 @@ struct warmup_stable_decay {
 struct inverse_sqrt {
   using axis = tenon::axis::schedule;
   static constexpr std::string_view kind = "inverse_sqrt";
-  double peak = 3e-4;                  ///< largest rate
-  span_of_run warmup = percent{1};     ///< steps, tokens or percent of the horizon
+  double peak = 3e-4;               ///< largest rate
+  span_of_run warmup = percent{1};  ///< steps, tokens or percent of the horizon
 
   constexpr double at(steps step, steps total, tokens per_step) const {
     auto const w = warmup.resolve(total, per_step).count;
@@ -92,5 +93,27 @@ struct inverse_sqrt {
   }
   constexpr steps ramp(steps total, tokens per_step) const { return warmup.resolve(total, per_step); }
 };
+
+/// Whether a span is not negative and, in percent, at most the whole run.
+constexpr bool in_range(span_of_run s) {
+  return s.amount >= 0 && (s.in != span_of_run::unit::percent || s.amount <= 100);
+}
+/// Whether each field of a schedule is inside its range; a schedule of the user's own has to say so itself, by an
+/// overload beside its type.
+template <class Schedule>
+constexpr bool in_range(Schedule const&) {
+  return true;
+}
+constexpr bool in_range(constant const& s) { return s.peak > 0; }
+constexpr bool in_range(warmup_linear const& s) {
+  return s.peak > 0 && in_range(s.warmup) && s.floor >= 0 && s.floor <= 1;
+}
+constexpr bool in_range(warmup_cosine const& s) {
+  return s.peak > 0 && in_range(s.warmup) && s.floor >= 0 && s.floor <= 1;
+}
+constexpr bool in_range(warmup_stable_decay const& s) {
+  return s.peak > 0 && in_range(s.warmup) && in_range(s.decay) && s.floor >= 0 && s.floor <= 1;
+}
+constexpr bool in_range(inverse_sqrt const& s) { return s.peak > 0 && in_range(s.warmup); }
 
 }  // namespace tenon::schedule

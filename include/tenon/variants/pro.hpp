@@ -9,7 +9,6 @@ inline constexpr whole pro_shape{model::deepseek_llm{
 static_assert(pro_shape.policy.parameters() == 6'740'512'768);
 
 /// The base run with the pro shape: smaller micro-batches, every block recomputed.
-inline constexpr auto pro =
-    base.with(pro_shape, memory::recompute{}).edit([](auto& r) { r.batch.micro = samples{1}; });
+inline constexpr auto pro = base.with(pro_shape, memory::recompute{}).edit([](auto& r) { r.batch.micro = samples{1}; });
 
 }  // namespace tenon::variants

@@ -1,0 +1,161 @@
+#pragma once
+#include <concepts>
+
+#include "tenon/recipe/batch.hpp"
+#include "tenon/recipe/horizon.hpp"
+#include "tenon/recipe/precision.hpp"
+#include "tenon/recipe/rules/rule.hpp"
+#include "tenon/recipe/run_policies.hpp"
+#include "tenon/recipe/target.hpp"
+
+namespace tenon {
+
+/// A schedule policy: the rate of a step, and the length that its warmup and decay need.
+template <class S>
+concept schedule_policy = requires(S const s, steps n, tokens t) {
+  { s.at(n, n, t) } -> std::same_as<double>;
+  { s.ramp(n, t) } -> std::same_as<steps>;
+};
+
+/// A model policy: at least the number of rows of its logits' last dimension.
+template <class M>
+concept model_policy = requires(M const m) {
+  { m.vocab } -> std::convertible_to<int>;
+};
+
+/// A target policy: facts, and whether 16-bit formats are native, in its type.
+template <class T>
+concept target_policy = requires(T const t) {
+  { t.facts() } -> std::same_as<target_facts>;
+  { T::native_bf16 } -> std::convertible_to<bool>;
+  { T::native_fp16 } -> std::convertible_to<bool>;
+};
+
+/// A precision policy: its compute dtype and its dtype plan, or precision::native.
+template <class P>
+concept precision_policy = std::same_as<P, precision::native> || requires {
+  { P::compute } -> std::convertible_to<dtype>;
+  { P::plan } -> std::convertible_to<dtype_plan>;
+};
+
+}  // namespace tenon
+
+/// Contract rules: a policy of the user's own has what its axis needs.
+namespace tenon::rules {
+
+struct model_contract {
+  static constexpr std::string_view id = "model_contract";
+#define TENON_TEXT                                                                                                 \
+  "[tenon.model_contract] the model policy has no member `vocab`, and the loss and the tokenizer need the number " \
+  "of logits. Add `tenon::fixed<int> vocab = 0;` to the policy"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = true;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return model_policy<model_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"model", 0, r.model.kind}};
+  }
+  template <class Model>
+  struct policy {
+    static_assert(model_policy<Model>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = policy<model_of<std::remove_cvref_t<decltype(R)>>>;
+};
+
+struct schedule_contract {
+  static constexpr std::string_view id = "schedule_contract";
+#define TENON_TEXT                                                                                                 \
+  "[tenon.schedule_contract] the schedule policy lacks `at` or `ramp`, so the loop cannot ask it for a rate. Add " \
+  "`constexpr double at(steps step, steps total, tokens per_step) const` and `constexpr steps ramp(steps total, "  \
+  "tokens per_step) const` (the length of warmup and decay)"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = true;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return schedule_policy<schedule_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"schedule", 0, r.schedule.kind}};
+  }
+  template <class Schedule>
+  struct policy {
+    static_assert(schedule_policy<Schedule>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = policy<schedule_of<std::remove_cvref_t<decltype(R)>>>;
+};
+
+struct machine_contract {
+  static constexpr std::string_view id = "machine_contract";
+#define TENON_TEXT                                                                                                    \
+  "[tenon.machine_contract] the target or precision policy lacks what its axis needs, so dtypes cannot be resolved. " \
+  "A target has `constexpr tenon::target_facts facts() const` and static `native_bf16`, `native_fp16`; a precision "  \
+  "has static `compute` (tenon::dtype) and `plan` (tenon::dtype_plan)"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class Target, class Precision>
+  static constexpr bool complete = target_policy<Target>&& precision_policy<Precision>;
+  template <class R>
+  static constexpr bool applies = true;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return complete<target_of<R>, precision_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"target", 0, r.target.kind}, finding{"precision", 0, r.precision.kind}};
+  }
+  template <bool Complete, class Target, class Precision>
+  struct policies {
+    static_assert(Complete, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R, class Recipe = std::remove_cvref_t<decltype(R)>>
+  using refusal = policies<complete<target_of<Recipe>, precision_of<Recipe>>, target_of<Recipe>, precision_of<Recipe>>;
+};
+
+struct length_contract {
+  static constexpr std::string_view id = "length_contract";
+#define TENON_TEXT                                                                                                 \
+  "[tenon.length_contract] horizon, batch and seed are answered by a type of your own, but every part of the run " \
+  "counts with tenon's. Use tenon::horizon{...}, tenon::batch{...} and tenon::seed{...}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = true;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return std::same_as<decltype(R::horizon), tenon::horizon> && std::same_as<decltype(R::batch), tenon::batch> &&
+           std::same_as<decltype(R::seed), tenon::seed>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"horizon", 0, r.horizon.kind}, finding{"batch", 0, r.batch.kind},
+                      finding{"seed", 0, r.seed.kind}};
+  }
+  template <bool Ours>
+  struct types {
+    static_assert(Ours, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = types<holds(R)>;
+};
+
+using contract_rules = list<model_contract, schedule_contract, machine_contract, length_contract>;
+
+/// Whether the number rules may look at the members that contracts promise.
+template <class R>
+inline constexpr bool contracts_hold =
+    model_policy<model_of<R>>&& schedule_policy<schedule_of<R>>&& target_policy<target_of<R>>&&
+        precision_policy<precision_of<R>>&& std::same_as<decltype(R::horizon), tenon::horizon>&&
+            std::same_as<decltype(R::batch), tenon::batch>&& std::same_as<decltype(R::seed), tenon::seed>;
+
+}  // namespace tenon::rules

@@ -1,0 +1,204 @@
+#pragma once
+#include "tenon/recipe/data.hpp"
+#include "tenon/recipe/model.hpp"
+#include "tenon/recipe/rules/rule.hpp"
+#include "tenon/recipe/run_policies.hpp"
+
+/// Rules about data, memory, checkpoints and reports.
+namespace tenon::rules {
+
+struct tokenizer_within_vocab {
+  static constexpr std::string_view id = "tokenizer_within_vocab";
+#define TENON_TEXT                                                                                       \
+  "[tenon.tokenizer_within_vocab] data.tokenizer_vocab is larger than model.vocab, so some tokens "      \
+  "would have no row in the embedding. Make it at most model.vocab; the model may be padded, never the " \
+  "tokenizer"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.data.tokenizer_vocab >= 0 && r.data.tokenizer_vocab <= r.model.vocab;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"data.tokenizer_vocab", as_number(r.data.tokenizer_vocab)},
+                      finding{"model.vocab", as_number(r.model.vocab)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.data.tokenizer_vocab.get(), R.model.vocab.get()>;
+};
+
+struct tokenizer_covers_bytes {
+  static constexpr std::string_view id = "tokenizer_covers_bytes";
+#define TENON_TEXT                                                                                       \
+  "[tenon.tokenizer_covers_bytes] the tokenizer would have fewer than 257 entries, but byte-level BPE "  \
+  "needs one for each byte and one between documents. Raise data.tokenizer_vocab, or model.vocab where " \
+  "that is left out"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.model.vocab <= 0 || r.data.tokenizer_vocab < 0 || data::tokenizer_entries(r.data, r.model.vocab) >= 257;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"data.tokenizer_vocab", as_number(r.data.tokenizer_vocab)},
+                      finding{"model.vocab", as_number(r.model.vocab)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.data.tokenizer_vocab.get(), R.model.vocab.get()>;
+};
+
+struct held_out_in_range {
+  static constexpr std::string_view id = "held_out_in_range";
+#define TENON_TEXT                                                                                      \
+  "[tenon.held_out_in_range] data.held_out is a share of the documents, from 0 up to but not 1, where " \
+  "nothing would be left to train on. Write .held_out = 0.05"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.data.held_out >= 0 && r.data.held_out < 1;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"data.held_out", as_number(r.data.held_out)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with < R.data.held_out >= 0,
+        R.data.held_out<1>;
+};
+
+struct recompute_needs_layers {
+  static constexpr std::string_view id = "recompute_needs_layers";
+#define TENON_TEXT                                                                                   \
+  "[tenon.recompute_needs_layers] memory::recompute repeats blocks of tenon's own layers, but this " \
+  "model is a foreign module whose inside it cannot see. Write memory::keep{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = true;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return !std::same_as<decltype(R::memory), memory::recompute> || is_dense_decoder<model_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"model", 0, r.model.kind}, finding{"memory", 0, r.memory.kind}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<is_dense_decoder<model_of<std::remove_cvref_t<decltype(R)>>>>;
+};
+
+struct recompute_block_exists {
+  static constexpr std::string_view id = "recompute_block_exists";
+#define TENON_TEXT                                                                                    \
+  "[tenon.recompute_block_exists] memory.every chooses no block: it must be from 1 to model.layers. " \
+  "Write recompute{.every = 1} for all blocks"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::memory), memory::recompute>&& is_dense_decoder<model_of<R>>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.memory.every >= 1 && r.memory.every <= r.model.layers;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"memory.every", as_number(r.memory.every)},
+                      finding{"model.layers", as_number(r.model.layers)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.memory.every.get(), R.model.layers.get()>;
+};
+
+struct checkpoint_in_range {
+  static constexpr std::string_view id = "checkpoint_in_range";
+#define TENON_TEXT                                                                                     \
+  "[tenon.checkpoint_in_range] checkpoint.period must be positive and checkpoint.keep at least 1, or " \
+  "the run would leave nothing to resume from. Write every{.period = 1'000_steps, .keep = 3}, or "     \
+  "checkpoint::never{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::checkpoint), checkpoint::every>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.checkpoint.period.count > 0 && r.checkpoint.keep >= 1;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"checkpoint.period", as_number(r.checkpoint.period)},
+                      finding{"checkpoint.keep", as_number(r.checkpoint.keep)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.checkpoint.period.count, R.checkpoint.keep.get()>;
+};
+
+struct observe_in_range {
+  static constexpr std::string_view id = "observe_in_range";
+#define TENON_TEXT                                                                                     \
+  "[tenon.observe_in_range] observe.log_every must be at least 1 step and evaluate_every at least 0, " \
+  "where 0 means never. Write standard{.log_every = 10_steps, .evaluate_every = 100_steps}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = std::same_as<decltype(R::observe), observe::standard>;
+  template <class R>
+  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    return r.observe.log_every.count >= 1 && r.observe.evaluate_every.count >= 0;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"observe.log_every", as_number(r.observe.log_every)},
+                      finding{"observe.evaluate_every", as_number(r.observe.evaluate_every)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.observe.log_every.count, R.observe.evaluate_every.count>;
+};
+
+using run_rules = list<tokenizer_within_vocab, tokenizer_covers_bytes, held_out_in_range, recompute_needs_layers,
+                       recompute_block_exists, checkpoint_in_range, observe_in_range>;
+
+}  // namespace tenon::rules
