@@ -1,0 +1,60 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "tenon/exec/buffer.hpp"
+#include "tenon/exec/workspace.hpp"
+#include "tenon/nn/layout.hpp"
+
+namespace tenon::exec {
+
+/// Everything a model needs beside its parameters, made once at construction: what the backward pass needs (`saved`),
+/// scratch, each member's private workspace and the rotary tables. The step allocates nothing.
+template <class Model, class Compute>
+struct activations {
+  using saved_type = typename Model::template saved<Compute>;
+  using scratch_type = typename Model::scratch;
+
+  static constexpr std::int64_t bytes(std::int64_t num_rows, int members, std::int64_t keys) {
+    return nn::activation_bytes<saved_type>(num_rows, members) + nn::activation_bytes<scratch_type>(num_rows, members) +
+           members * workspace_floats(keys) * 4 + rotary_bytes;
+  }
+  /// One member's private memory; `keys` is the longest row of keys that attention meets.
+  static constexpr std::int64_t workspace_floats(std::int64_t keys) {
+    return nn::align_up(std::max(linear_workspace(Model::widest), attention_workspace(keys, Model::head_dim)), 16);
+  }
+  static constexpr std::int64_t rotary_bytes = 2 * nn::align_up(std::int64_t{Model::positions} * (Model::head_dim / 2) * 4);
+
+  /// `num_rows`: the largest micro-batch; `keys`: the longest sequence (with a cache: the longest text).
+  activations(std::int64_t num_rows, int members, std::int64_t keys, double rope_theta)
+      : memory_(bytes(num_rows, members, keys)), workspace_stride_(workspace_floats(keys)) {
+    auto* p = nn::bind_activations(saved, memory_.data(), num_rows, members);
+    p = nn::bind_activations(scratch, p, num_rows, members);
+    workspace_ = reinterpret_cast<float*>(p);
+    rotary_cos = workspace_ + members * workspace_stride_;
+    rotary_sin = rotary_cos + rotary_bytes / 8;
+    constexpr int half = Model::head_dim / 2;
+    for (int position = 0; position < Model::positions; ++position)
+      for (int j = 0; j < half; ++j) {
+        // As the reference implementations do, the frequency is rounded to fp32 before it meets the position.
+        float const frequency = float(1.0 / std::pow(rope_theta, double(2 * j) / Model::head_dim));
+        float const angle = float(position) * frequency;
+        rotary_cos[position * half + j] = std::cos(angle);
+        rotary_sin[position * half + j] = std::sin(angle);
+      }
+  }
+  float* workspace(int member) const { return workspace_ + member * workspace_stride_; }
+  std::int64_t bytes() const { return memory_.bytes(); }
+
+  saved_type saved{};
+  scratch_type scratch{};
+  float* rotary_cos = nullptr;
+  float* rotary_sin = nullptr;
+
+ private:
+  buffer memory_;
+  std::int64_t workspace_stride_;
+  float* workspace_ = nullptr;
+};
+
+}  // namespace tenon::exec

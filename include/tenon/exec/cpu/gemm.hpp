@@ -1,0 +1,130 @@
+#pragma once
+#include <cstdint>
+
+#include "tenon/nn/dtype.hpp"
+
+#if !defined(TENON_HAVE_MKL_GEMM)
+#define TENON_HAVE_MKL_GEMM 0
+#endif
+#if !defined(TENON_HAVE_BF16_GEMM)
+#define TENON_HAVE_BF16_GEMM 0
+#endif
+
+#if TENON_HAVE_MKL_GEMM
+extern "C" {
+void sgemm_(char const*, char const*, int const*, int const*, int const*, float const*, float const*, int const*,
+            float const*, int const*, float const*, float*, int const*);
+int MKL_Set_Num_Threads_Local(int);
+void cblas_gemm_bf16bf16f32(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha,
+                            std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c, int ldc);
+void cblas_gemm_f16f16f32(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha,
+                          std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c, int ldc);
+}
+#else
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
+#endif
+
+/// The one door to matrix multiplication on CPU: LibTorch's own BLAS, called with one thread from inside the team's region.
+namespace tenon::exec::cpu {
+
+/// While alive, BLAS calls of this thread use this thread only.
+class single_threaded_blas {
+ public:
+#if TENON_HAVE_MKL_GEMM
+  single_threaded_blas() : before_(MKL_Set_Num_Threads_Local(1)) {}
+  ~single_threaded_blas() { MKL_Set_Num_Threads_Local(before_); }
+
+ private:
+  int before_;
+#else
+  single_threaded_blas() {}
+#endif
+ public:
+  single_threaded_blas(single_threaded_blas const&) = delete;
+  single_threaded_blas& operator=(single_threaded_blas const&) = delete;
+};
+
+/// While alive, BLAS calls of this thread may use all threads again.
+class full_blas {
+ public:
+#if TENON_HAVE_MKL_GEMM
+  full_blas() : before_(MKL_Set_Num_Threads_Local(0)) {}
+  ~full_blas() { MKL_Set_Num_Threads_Local(before_); }
+
+ private:
+  int before_;
+#else
+  full_blas() {}
+#endif
+ public:
+  full_blas(full_blas const&) = delete;
+  full_blas& operator=(full_blas const&) = delete;
+};
+
+/// Whether an operand is used as stored or transposed.
+enum class op : std::uint8_t { none, transpose };
+
+/// C[m, n] = beta * C + op(A) op(B); row-major, fp32 accumulation. ld*: elements from one stored row to the next.
+/// beta == 0 overwrites C even where it holds NaN.
+inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, float const* a, std::int64_t lda,
+                 float const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
+  if (m == 0 || n == 0) return;
+#if TENON_HAVE_MKL_GEMM
+  int const mi = int(m), ni = int(n), ki = int(k), la = int(lda), lb = int(ldb), lc = int(ldc);
+  float const one = 1;
+  // Column-major BLAS sees the transposes: C^T = op(B)^T op(A)^T.
+  sgemm_(b_op == op::none ? "N" : "T", a_op == op::none ? "N" : "T", &ni, &mi, &ki, &one, b, &lb, a, &la, &beta, c, &lc);
+#else
+  auto const view = [](float const* p, std::int64_t r, std::int64_t w, std::int64_t ld) {
+    return at::from_blob(const_cast<float*>(p), {r, w}, {ld, 1});
+  };
+  auto const left = a_op == op::none ? view(a, m, k, lda) : view(a, k, m, lda).t();
+  auto const right = b_op == op::none ? view(b, k, n, ldb) : view(b, n, k, ldb).t();
+  auto out = view(c, m, n, ldc);
+  if (beta == 0.f) at::mm_out(out, left, right);
+  else at::addmm_out(out, out, left, right, beta, 1);
+#endif
+}
+
+#if TENON_HAVE_MKL_GEMM
+namespace detail {
+inline constexpr int row_major = 101, as_stored = 111, transposed = 112;
+}
+inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, nn::bf16 const* a, std::int64_t lda,
+                 nn::bf16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
+  using namespace detail;
+  if (m == 0 || n == 0) return;
+  cblas_gemm_bf16bf16f32(row_major, a_op == op::none ? as_stored : transposed, b_op == op::none ? as_stored : transposed,
+                         int(m), int(n), int(k), 1.f, &a->bits, int(lda), &b->bits, int(ldb), beta, c, int(ldc));
+}
+inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, nn::fp16 const* a, std::int64_t lda,
+                 nn::fp16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
+  using namespace detail;
+  if (m == 0 || n == 0) return;
+  cblas_gemm_f16f16f32(row_major, a_op == op::none ? as_stored : transposed, b_op == op::none ? as_stored : transposed,
+                       int(m), int(n), int(k), 1.f, &a->bits, int(lda), &b->bits, int(ldb), beta, c, int(ldc));
+}
+#else
+/// Without such a routine the operands are widened; slow, and only for targets that emulate the type.
+template <class T>
+void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, T const* a, std::int64_t lda, T const* b,
+          std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
+  auto const widened = [](T const* p, std::int64_t rows, std::int64_t cols, std::int64_t ld) {
+    auto t = at::empty({rows, cols});
+    float* out = t.template mutable_data_ptr<float>();
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t j = 0; j < cols; ++j) out[r * cols + j] = nn::widen(p[r * ld + j]);
+    return t;
+  };
+  auto const left = a_op == op::none ? widened(a, m, k, lda) : widened(a, k, m, lda);
+  auto const right = b_op == op::none ? widened(b, k, n, ldb) : widened(b, n, k, ldb);
+  gemm(a_op, b_op, m, n, k, left.template const_data_ptr<float>(), left.size(1), right.template const_data_ptr<float>(),
+       right.size(1), beta, c, ldc);
+}
+#endif
+
+}  // namespace tenon::exec::cpu

@@ -1,0 +1,99 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "tenon/exec/cpu/gemm.hpp"
+
+namespace tenon::exec::cpu {
+
+/// Threads of ours that run one function together (single program, multiple data). The caller is member 0.
+/// They stay alive between regions: they spin a little, then sleep.
+class team {
+ public:
+  explicit team(int members) : size_(members < 1 ? 1 : members) {
+    for (int i = 1; i < size_; ++i) threads_.emplace_back([this, i] { work(i); });
+  }
+  team(team const&) = delete;
+  team& operator=(team const&) = delete;
+  ~team() {
+    job_ = {};
+    start_.fetch_add(1, std::memory_order_release);
+    start_.notify_all();
+    for (auto& t : threads_) t.join();
+  }
+
+  int size() const { return size_; }
+
+  /// Runs `f(member)` on every member and returns when all are done. The first exception that `serial` caught is rethrown.
+  template <class F>
+  void run(F& f) {
+    job_ = {[](void* context, int member) { (*static_cast<F*>(context))(member); }, &f};
+    start_.fetch_add(1, std::memory_order_release);
+    start_.notify_all();
+    {
+      single_threaded_blas const guard;
+      f(0);
+    }
+    barrier();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+  /// Waits until every member has come here. What any member wrote before is visible to all after.
+  void barrier() {
+    if (size_ == 1) return;
+    auto const generation = generation_.load(std::memory_order_acquire);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+      arrived_.store(0, std::memory_order_relaxed);
+      generation_.fetch_add(1, std::memory_order_release);
+      generation_.notify_all();
+    } else {
+      wait_while(generation_, generation);
+    }
+  }
+
+  void fail(std::exception_ptr e) { failure_ = std::move(e); }
+
+ private:
+  struct job {
+    void (*call)(void*, int) = nullptr;
+    void* context = nullptr;
+  };
+
+  static void wait_while(std::atomic<std::uint32_t>& value, std::uint32_t old) {
+    for (int spin = 0; spin < 20000; ++spin) {
+      if (value.load(std::memory_order_acquire) != old) return;
+#if defined(__x86_64__)
+      _mm_pause();
+#endif
+    }
+    while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+  }
+
+  void work(int member) {
+    single_threaded_blas const guard;
+    for (std::uint32_t seen = 0;;) {
+      wait_while(start_, seen);
+      seen = start_.load(std::memory_order_acquire);
+      if (job_.call == nullptr) return;
+      job_.call(job_.context, member);
+      barrier();
+    }
+  }
+
+  int size_;
+  std::vector<std::thread> threads_;
+  job job_;
+  std::exception_ptr failure_;
+  alignas(64) std::atomic<std::uint32_t> start_{0};
+  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<int> arrived_{0};
+};
+
+}  // namespace tenon::exec::cpu

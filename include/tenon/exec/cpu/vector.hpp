@@ -1,0 +1,88 @@
+#pragma once
+#include <ATen/cpu/vec/vec.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "tenon/nn/dtype.hpp"
+
+/// Loops over contiguous floats in registers of the ISA that this binary is built for.
+namespace tenon::exec::cpu {
+
+using vec = at::vec::Vectorized<float>;
+inline constexpr std::int64_t lanes = vec::size();
+
+/// f(offset, count): full registers first, then the tail with its count.
+template <class F>
+inline void for_registers(std::int64_t n, F&& f) {
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) f(i, lanes);
+  if (i < n) f(i, n - i);
+}
+inline vec load(float const* p, std::int64_t count) { return count == lanes ? vec::loadu(p) : vec::loadu(p, count); }
+inline void store(vec v, float* p, std::int64_t count) {
+  if (count == lanes) v.store(p);
+  else v.store(p, int(count));
+}
+
+/// Sum of a register's lanes, in a fixed order.
+inline float sum_lanes(vec v) {
+  alignas(64) float a[lanes];
+  v.store(a);
+  for (std::int64_t width = lanes / 2; width > 0; width /= 2)
+    for (std::int64_t i = 0; i < width; ++i) a[i] += a[i + width];
+  return a[0];
+}
+inline float max_lanes(vec v) {
+  alignas(64) float a[lanes];
+  v.store(a);
+  float m = a[0];
+  for (std::int64_t i = 1; i < lanes; ++i) m = m < a[i] ? a[i] : m;
+  return m;
+}
+
+/// Sum of f(offset, count), where lanes beyond count must be zero.
+template <class F>
+inline float reduce_sum(std::int64_t n, F&& f) {
+  vec total(0.f);
+  for_registers(n, [&](std::int64_t i, std::int64_t count) { total = total + f(i, count); });
+  return sum_lanes(total);
+}
+inline float dot(float const* a, float const* b, std::int64_t n) {
+  return reduce_sum(n, [&](std::int64_t i, std::int64_t c) { return load(a + i, c) * load(b + i, c); });
+}
+
+/// Widens `n` values to fp32.
+inline void widen(float const* in, float* out, std::int64_t n) { std::memcpy(out, in, std::size_t(n) * sizeof(float)); }
+inline void widen(nn::bf16 const* in, float* out, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = std::bit_cast<float>(std::uint32_t{in[i].bits} << 16);
+}
+inline void widen(nn::fp16 const* in, float* out, std::int64_t n) {
+  std::int64_t i = 0;
+#if defined(__F16C__) && defined(__AVX__)
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<__m128i const*>(in + i))));
+#endif
+  for (; i < n; ++i) out[i] = nn::widen(in[i]);
+}
+
+/// Rounds `n` fp32 values to the nearest even value of the narrower type.
+inline void narrow(float const* in, float* out, std::int64_t n) { std::memcpy(out, in, std::size_t(n) * sizeof(float)); }
+inline void narrow(float const* in, nn::bf16* out, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {  // no branch, so that the compiler uses registers
+    std::uint32_t const u = std::bit_cast<std::uint32_t>(in[i]);
+    std::uint32_t const rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 64u;
+    out[i].bits = std::uint16_t((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+  }
+}
+inline void narrow(float const* in, nn::fp16* out, std::int64_t n) {
+  std::int64_t i = 0;
+#if defined(__F16C__) && defined(__AVX__)
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  for (; i < n; ++i) out[i] = nn::narrow<nn::fp16>(in[i]);
+}
+
+}  // namespace tenon::exec::cpu

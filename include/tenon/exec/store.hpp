@@ -1,0 +1,117 @@
+#pragma once
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "tenon/core/philox.hpp"
+#include "tenon/exec/buffer.hpp"
+#include "tenon/nn/layout.hpp"
+
+namespace tenon::exec {
+
+/// Where a model's groups lie in the flat buffers: embedding, blocks, head, each padded. One device holds everything, so
+/// acquiring a group is adding a constant.
+template <class Model>
+struct flat_layout {
+  static constexpr std::int64_t embedding_size = nn::padded_parameters<typename Model::embedding_group>();
+  static constexpr std::int64_t block_size = nn::padded_parameters<typename Model::block_layer>();
+  static constexpr std::int64_t head_size = nn::padded_parameters<typename Model::head_group>();
+  static constexpr std::int64_t first_block = embedding_size, head = first_block + Model::layers * block_size;
+  static constexpr std::int64_t total = head + head_size;  ///< elements
+  static constexpr std::int64_t parameters = nn::num_parameters<typename Model::embedding_group>() +
+                                             Model::layers * nn::num_parameters<typename Model::block_layer>() +
+                                             nn::num_parameters<typename Model::head_group>();
+};
+
+/// Every parameter of `Model` with its name on disk, in the order of the flat buffer.
+template <class Model>
+std::vector<nn::parameter_place> parameter_places() {
+  std::vector<nn::parameter_place> all;
+  auto const group = [&]<class Group>(std::type_identity<Group>, std::string const& prefix, std::int64_t offset) {
+    nn::described_params<Group> d{};
+    nn::for_each_named_leaf(d, prefix, [&](std::string const& name, auto const& p) {
+      all.push_back({name, offset, p.num_rows, p.num_cols, p.rank, p.parameter_role, p.init});
+      offset += nn::align_up(p.size, nn::alignment / 4);
+    });
+  };
+  using layout = flat_layout<Model>;
+  group(std::type_identity<typename Model::embedding_group>{}, "", 0);
+  for (int i = 0; i < Model::layers; ++i)
+    group(std::type_identity<typename Model::block_layer>{}, "model.layers." + std::to_string(i) + ".",
+          layout::first_block + i * layout::block_size);
+  group(std::type_identity<typename Model::head_group>{}, "", layout::head);
+  return all;
+}
+
+/// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one flat
+/// buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
+template <class Model, class Compute>
+class parameter_store {
+ public:
+  using layout = flat_layout<Model>;
+  static constexpr bool has_copy = !std::is_same_v<Compute, float>;
+  static constexpr std::int64_t size = layout::total;
+
+  parameter_store()
+      : master_(size * 4), gradient_(size * 4), copy_(has_copy ? size * std::int64_t(sizeof(Compute)) : 0) {}
+
+  float* master() const { return master_.as<float>(); }
+  float* gradient() const { return gradient_.as<float>(); }
+  Compute* compute() const {
+    if constexpr (has_copy) return copy_.template as<Compute>();
+    else return master();
+  }
+
+  using W = nn::weights<Compute>;
+  auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
+  auto block(int i) const { return lend<typename Model::block_layer::template params<W>>(layout::first_block + i * layout::block_size); }
+  auto head() const { return lend<typename Model::head_group::template params<W>>(layout::head); }
+
+  auto embedding_sink(bool first) const { return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first); }
+  auto block_sink(int i, bool first) const {
+    return sink<typename Model::block_layer::template params<nn::gradients>>(layout::first_block + i * layout::block_size, first);
+  }
+  auto head_sink(bool first) const { return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first); }
+
+  /// Rounds the master into the compute copy; needed after loading and after initialising, not in the step.
+  void refresh_copy() const {
+    if constexpr (has_copy)
+      for (std::int64_t i = 0; i < size; ++i) compute()[i] = nn::narrow<Compute>(master()[i]);
+  }
+
+  /// Values before step 0, a function of (seed, name of the parameter, element) alone.
+  void initialise(std::uint64_t seed, double std_dev) const {
+    for (auto const& p : parameter_places<Model>()) {
+      float* const w = master() + p.offset;
+      random_stream const random(seed, p.name);
+      double const scale = p.init == nn::initializer::normal_by_depth ? std_dev / std::sqrt(2.0 * Model::layers) : std_dev;
+      for (std::int64_t i = 0; i < p.size(); ++i) {
+        switch (p.init) {
+          case nn::initializer::ones: w[i] = 1; break;
+          case nn::initializer::zeros: w[i] = 0; break;
+          default: w[i] = float(scale * random.normal(std::uint64_t(i)));
+        }
+      }
+    }
+    refresh_copy();
+  }
+
+ private:
+  template <class Params>
+  Params lend(std::int64_t offset) const {
+    Params p{};
+    nn::bind_parameters(p, static_cast<Compute const*>(compute()) + offset);
+    return p;
+  }
+  template <class Params>
+  Params sink(std::int64_t offset, bool first) const {
+    Params p{};
+    nn::bind_parameters(p, gradient() + offset);
+    nn::for_each_leaf(p, [&](auto& leaf) { leaf.beta = first ? 0.f : 1.f; });
+    return p;
+  }
+
+  buffer master_, gradient_, copy_;
+};
+
+}  // namespace tenon::exec

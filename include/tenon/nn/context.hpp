@@ -1,0 +1,30 @@
+#pragma once
+#include <bit>
+#include <cstdint>
+
+namespace tenon::nn {
+
+/// Why a layer runs. `train`: keep what the backward pass needs. `recompute`: the same values again, without side effects.
+/// `infer`: forward only. `decode`: forward only, rows appended to a key/value cache.
+enum class mode : std::uint8_t { train, recompute, infer, decode };
+
+/// One micro-batch as the layers see it. Arrays have `num_rows()` entries, one per token.
+struct micro_batch {
+  std::int64_t samples = 0;   ///< independent sequences
+  std::int64_t sequence = 0;  ///< rows per sample
+  std::int32_t const* tokens = nullptr;
+  std::int32_t const* targets = nullptr;         ///< id to predict, or -1: this row has no loss
+  std::int32_t const* positions = nullptr;       ///< for the rotary embedding; restarts with each document
+  std::int32_t const* document_start = nullptr;  ///< first row, within the sample, that this row may attend to
+  std::int64_t past = 0;                         ///< rows already in the key/value cache (mode::decode)
+  float const* rotary_cos = nullptr;             ///< [positions][head_dim / 2]
+  float const* rotary_sin = nullptr;
+  constexpr std::int64_t num_rows() const { return samples * sequence; }
+};
+
+/// Layers are templates over integers, enums and types only (clang 14 has no floating-point template arguments), so a
+/// number that selects code, like a norm's epsilon, travels as its bits.
+constexpr std::uint32_t bits(double x) { return std::bit_cast<std::uint32_t>(static_cast<float>(x)); }
+constexpr float number(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+
+}  // namespace tenon::nn

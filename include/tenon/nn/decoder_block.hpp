@@ -1,0 +1,60 @@
+#pragma once
+#include "tenon/nn/layout.hpp"
+#include "tenon/nn/residual.hpp"
+
+namespace tenon::nn {
+
+/// One block of a pre-norm decoder: attention, then feed-forward, each a residual branch. The field names of `params` are
+/// the names of the tensors on disk.
+template <class Norm, class Attention, class FeedForward>
+struct decoder_block {
+  static constexpr int width = Attention::width;
+  using attend = residual<Norm, Attention>;
+  using think = residual<Norm, FeedForward>;
+
+  template <class F>
+  struct params {
+    typename Norm::template params<F> input_layernorm;
+    typename Attention::template params<F> self_attn;
+    typename Norm::template params<F> post_attention_layernorm;
+    typename FeedForward::template params<F> mlp;
+  };
+  template <class T>
+  struct saved {
+    typename attend::template saved<T> attention;
+    rows<float, width> middle;  ///< the stream between the two branches
+    typename think::template saved<T> feed_forward;
+  };
+  template <class T>
+  using cache = typename Attention::template cache<T>;
+  struct scratch {
+    rows<float, width> d_branch;
+    typename Attention::scratch attention;  // not over the same memory: rows of another width would cross members
+    typename FeedForward::scratch feed_forward;
+  };
+
+  template <mode M, class X, class T>
+  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+                                rows<float, width> in, rows<float, width> out) {
+    attend::template forward<M>(x, b, p.input_layernorm, p.self_attn, s.attention, in, s.middle);
+    think::template forward<M>(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, s.middle, out);
+  }
+
+  template <class X, class T>
+  static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+                                       scratch const& t, rows<float, width> in, rows<float, width> d_stream) {
+    think::backward_input(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, t.feed_forward, t.d_branch, s.middle,
+                          d_stream);
+    attend::backward_input(x, b, p.input_layernorm, p.self_attn, s.attention, t.attention, t.d_branch, in, d_stream);
+  }
+
+  template <class X, class T>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+    x.barrier();  // a weight's gradient reads the rows of every member
+    think::backward_weight(x, b, g.post_attention_layernorm, g.mlp, s.feed_forward);
+    attend::backward_weight(x, b, g.input_layernorm, g.self_attn, s.attention);
+    x.barrier();
+  }
+};
+
+}  // namespace tenon::nn

@@ -1,0 +1,31 @@
+#pragma once
+#include "tenon/nn/context.hpp"
+#include "tenon/nn/views.hpp"
+
+namespace tenon::nn {
+
+/// Token embedding: row `token` of the table, widened to fp32, starts the residual stream.
+template <int Vocab, int Hidden>
+struct embedding {
+  static constexpr int width = Hidden;
+
+  template <class F>
+  struct params {
+    typename F::template matrix<Vocab, Hidden, role::embedding, initializer::normal> weight;
+  };
+
+  template <class X, class T>
+  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, rows<float, Hidden> stream) {
+    x.embedding(b, p.weight, stream);
+  }
+
+  /// A writer that touches only the rows of tokens that occur: when it is the first writer it clears the others.
+  template <class X>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, rows<float, Hidden> d_stream) {
+    x.barrier();
+    x.embedding_backward(b, d_stream, g.weight);
+    x.barrier();
+  }
+};
+
+}  // namespace tenon::nn

@@ -1,0 +1,78 @@
+#pragma once
+#include <algorithm>
+#include <type_traits>
+
+#include "tenon/nn/context.hpp"
+#include "tenon/nn/views.hpp"
+
+namespace tenon::nn {
+
+/// Final norm, projection to the vocabulary and next-token cross-entropy, without ever holding all logits: rows go through
+/// in chunks, and because the loss's seed (scale * weight / count) is known before the forward pass, a chunk's logits turn
+/// into their own gradient on the spot.
+///
+/// The projection's matrix is a parameter of its own (untied) or the embedding's (tied); the model passes it in.
+/// Loss: sum over rows with a target of -log softmax(logits)[target], in fp32; the sum over rows in fp64.
+template <int Vocab, int Hidden, class Norm>
+struct language_head {
+  static constexpr int width = Hidden, vocab = Vocab;
+  /// At most 64 MiB of fp32 logits. Not fewer rows: each chunk reads and writes the projection's whole gradient once.
+  static constexpr int chunk = std::clamp((1 << 24) / Vocab / 64 * 64, 64, 1024);
+
+  template <class F>
+  using matrix = typename F::template matrix<Vocab, Hidden, role::embedding, initializer::normal>;
+
+  template <class T>
+  struct saved {
+    rows<float, Hidden> in;  ///< the stream after the last block
+    typename Norm::template saved<T> norm;
+    rows<T, Hidden> normed;
+    block<float, chunk, Vocab> logits;
+    block<T, std::is_same_v<T, float> ? 0 : chunk, Vocab> d_logits;  ///< fp32: the gradient replaces the logits
+    per_member<double, 1> loss;                                      ///< each member's sum of -log p in this step
+  };
+
+  template <class T>
+  static constexpr rows<T, Vocab> gradient_of(saved<T> const& s) {
+    if constexpr (std::is_same_v<T, float>) return {s.logits.data};
+    else return {s.d_logits.data};
+  }
+
+  template <class X, class T>
+  static constexpr void normalise(X& x, micro_batch const& b, typename Norm::template params<weights<T>> const& norm,
+                                  saved<T> const& s) {
+    Norm::forward(x, b, norm, s.norm, s.in, s.normed);
+    x.barrier();  // chunks are divided among the members in another way than the whole micro-batch
+  }
+
+  /// Forward only: adds each row's -log p to the loss.
+  template <class X, class T>
+  static constexpr void loss(X& x, micro_batch const& b, matrix<weights<T>> const& projection, saved<T> const& s) {
+    for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
+      auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
+      x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
+      x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, b.targets + first, s.loss);
+    }
+  }
+
+  /// Forward and backward: adds to the loss, writes d_normed and the projection's gradient.
+  template <class X, class T>
+  static constexpr void loss_and_gradient(X& x, micro_batch const& b, matrix<weights<T>> const& projection,
+                                          matrix<gradients> sink, saved<T> const& s, float seed, rows<float, Hidden> d_normed) {
+    for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
+      auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
+      rows<T, Hidden> const in{s.normed.row(first)};
+      rows<float, Vocab> const logits{s.logits.data};
+      auto const d_logits = gradient_of(s);
+      x.linear(n, in, projection, logits);
+      x.cross_entropy_gradient(n, logits, b.targets + first, seed, d_logits, s.loss);
+      x.linear_backward_input(n, d_logits, projection, rows<float, Hidden>{d_normed.row(first)}, 0.f);
+      x.barrier();
+      x.linear_backward_weight(n, d_logits, in, sink);
+      x.barrier();
+      sink.beta = 1;  // later chunks add
+    }
+  }
+};
+
+}  // namespace tenon::nn

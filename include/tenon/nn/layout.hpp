@@ -1,0 +1,108 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tenon/core/reflect.hpp"
+#include "tenon/nn/views.hpp"
+
+/// From aggregates of leaves to offsets: what turns a `params` or `saved` struct into places in one flat buffer.
+namespace tenon::nn {
+
+inline constexpr std::int64_t alignment = 64;  ///< bytes; one cache line and one AVX-512 register
+constexpr std::int64_t align_up(std::int64_t bytes, std::int64_t to = alignment) { return (bytes + to - 1) / to * to; }
+
+template <class T>
+inline constexpr bool is_array = false;
+template <class T, std::size_t N>
+inline constexpr bool is_array<std::array<T, N>> = true;
+
+/// Visits every leaf of an aggregate in declaration order (depth first; arrays of aggregates element by element). `f(leaf&)`.
+template <class Aggregate, class F>
+constexpr void for_each_leaf(Aggregate& a, F&& f) {
+  if constexpr (leaf<Aggregate>) {
+    f(a);
+  } else if constexpr (is_array<Aggregate>) {
+    for (auto& element : a) for_each_leaf(element, f);
+  } else {
+    for_each_field(a, [&](std::string_view, auto& member) { for_each_leaf(member, f); });
+  }
+}
+
+/// Like for_each_leaf, with the dotted path of each leaf: `f(std::string const& path, leaf&)`.
+template <class Aggregate, class F>
+void for_each_named_leaf(Aggregate& a, std::string const& prefix, F&& f) {
+  for_each_field(a, [&](std::string_view name, auto& member) {
+    std::string const path = prefix + std::string(name);
+    if constexpr (leaf<std::remove_cvref_t<decltype(member)>>) {
+      f(path, member);
+    } else {
+      for_each_named_leaf(member, path + '.', f);
+    }
+  });
+}
+
+/// Parameters of one layer, as a described aggregate.
+template <class Layer>
+using described_params = typename Layer::template params<described>;
+
+/// Elements of all parameters of `Layer`, each padded to a cache line of fp32 so that every tensor starts aligned.
+template <class Layer>
+constexpr std::int64_t padded_parameters() {
+  std::int64_t total = 0;
+  described_params<Layer> d{};
+  for_each_leaf(d, [&](auto const& p) { total += align_up(p.size, alignment / 4); });
+  return total;
+}
+
+/// Parameters of `Layer` without padding: what people call its size.
+template <class Layer>
+constexpr std::int64_t num_parameters() {
+  std::int64_t total = 0;
+  described_params<Layer> d{};
+  for_each_leaf(d, [&](auto const& p) { total += p.size; });
+  return total;
+}
+
+/// Points the leaves of `p` (weights or gradients) at consecutive padded places from `base`.
+template <class Params, class T>
+constexpr void bind_parameters(Params& p, T* base) {
+  for_each_leaf(p, [&](auto& view) {
+    view.data = base;
+    base += align_up(std::remove_cvref_t<decltype(view)>::facts::size, alignment / 4);
+  });
+}
+
+/// A place in a flat buffer with the facts that the optimizer, the initialiser and the checkpoint need.
+struct parameter_place {
+  std::string name;        ///< the name on disk, as in Hugging Face's files
+  std::int64_t offset;     ///< elements from the start of the flat buffer
+  std::int64_t rows, cols; ///< global shape; cols only for rank 1
+  int rank;
+  role parameter_role;
+  initializer init;
+  constexpr std::int64_t size() const { return rows * cols; }
+};
+
+/// Bytes that an activation aggregate needs for `num_rows` rows and `members` members of the team, padding included.
+template <class Aggregate>
+constexpr std::int64_t activation_bytes(std::int64_t num_rows, int members) {
+  std::int64_t total = 0;
+  Aggregate a{};
+  for_each_leaf(a, [&](auto const& view) { total += align_up(std::remove_cvref_t<decltype(view)>::bytes(num_rows, members)); });
+  return total;
+}
+
+/// Points the leaves of an activation aggregate at consecutive places from `base`; returns the first byte after them.
+template <class Aggregate>
+std::byte* bind_activations(Aggregate& a, std::byte* base, std::int64_t num_rows, int members) {
+  for_each_leaf(a, [&](auto& view) {
+    using view_t = std::remove_cvref_t<decltype(view)>;
+    view.data = reinterpret_cast<typename view_t::value_type*>(base);
+    base += align_up(view_t::bytes(num_rows, members));
+  });
+  return base;
+}
+
+}  // namespace tenon::nn

@@ -1,0 +1,74 @@
+#pragma once
+#include <array>
+
+#include "tenon/nn/layout.hpp"
+
+namespace tenon::nn {
+
+/// `Count` equal blocks, one after the other; compile time does not grow with `Count`.
+///
+/// Recomputation: with `Every == 0` each block keeps what its backward pass needs. With `Every == k` only the stream before
+/// every k-th block is kept; going back, a segment of k blocks runs forward once more, into memory that all segments share.
+template <int Count, class Block, int Every = 0>
+struct repeat {
+  static constexpr int width = Block::width, count = Count;
+  static constexpr int slots = Every == 0 ? Count : Every < Count ? Every : Count;
+  static constexpr int segments = (Count + slots - 1) / slots;
+  static constexpr int inputs = Every == 0 ? Count : segments + slots - 1;
+
+  template <class T>
+  struct saved {
+    std::array<rows<float, width>, inputs> stream;  ///< before each block, or before each segment and inside one
+    std::array<typename Block::template saved<T>, slots> block;
+  };
+  template <class T>
+  using cache = std::array<typename Block::template cache<T>, Count>;
+
+  /// Where the stream before block `i` lives in training.
+  template <class T>
+  static constexpr rows<float, width> input(saved<T> const& s, int i) {
+    if constexpr (Every == 0) return s.stream[i];
+    return i % slots == 0 ? s.stream[i / slots] : s.stream[segments + i % slots - 1];
+  }
+
+  /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` gives block i's weights.
+  template <class X, class T, class Acquire>
+  static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out, Acquire acquire) {
+    for (int i = 0; i < Count; ++i)
+      Block::template forward<mode::train>(x, b, acquire(i), s.block[i % slots], input(s, i),
+                                           i + 1 < Count ? input(s, i + 1) : out);
+  }
+
+  /// Forward only: one block's memory serves all, the stream alternates between two buffers.
+  template <mode M, class X, class T, class Acquire>
+  static constexpr void forward_only(X& x, micro_batch const& b, saved<T> const& s, cache<T> const* kv,
+                                     rows<float, width> out, Acquire acquire) {
+    for (int i = 0; i < Count; ++i) {
+      auto block = s.block[0];
+      if constexpr (M == mode::decode) block.attention.inner.kv = (*kv)[i];
+      Block::template forward<M>(x, b, acquire(i), block, s.stream[i % 2], i + 1 < Count ? s.stream[(i + 1) % 2] : out);
+    }
+  }
+
+  /// Back through all blocks; `sink(i)` gives the places of block i's gradients.
+  template <class X, class T, class Acquire, class Sink>
+  static constexpr void backward(X& x, micro_batch const& b, saved<T> const& s, typename Block::scratch const& t,
+                                 rows<float, width> d_stream, Acquire acquire, Sink sink) {
+    for (int segment = segments - 1; segment >= 0; --segment) {
+      int const first = segment * slots, last = first + slots < Count ? first + slots : Count;
+      if constexpr (Every != 0) {
+        for (int i = first; i < last; ++i) {
+          // The stream after the segment is known already; the last block's goes to where nobody reads it.
+          auto const out = i + 1 < last ? input(s, i + 1) : t.d_branch;
+          Block::template forward<mode::recompute>(x, b, acquire(i), s.block[i - first], input(s, i), out);
+        }
+      }
+      for (int i = last - 1; i >= first; --i) {
+        Block::backward_input(x, b, acquire(i), s.block[i - first], t, input(s, i), d_stream);
+        Block::backward_weight(x, b, sink(i), s.block[i - first]);
+      }
+    }
+  }
+};
+
+}  // namespace tenon::nn

@@ -1,0 +1,101 @@
+#pragma once
+#include <cstdint>
+
+#include "tenon/nn/dtype.hpp"
+
+/// Typed views: widths are part of the type, the number of rows is a run-time value of the micro-batch.
+/// A layer's aggregates (`params`, `saved_*`, `scratch`) are made of these leaves and of nested aggregates.
+namespace tenon::nn {
+
+/// What a parameter is for; the optimizer routes by it.
+enum class role : std::uint8_t { hidden, embedding, norm, bias, router_bias, adapter };
+
+/// Value of a parameter before step 0. `normal`: N(0, init_std); `normal_by_depth`: N(0, init_std / sqrt(2 * layers)),
+/// for the matrices that write into the residual stream (Radford et al. 2019, section 2.3).
+enum class initializer : std::uint8_t { normal, normal_by_depth, ones, zeros };
+
+/// Activation: `rows x Width`, row-major, one row per token.
+template <class T, int Width>
+struct rows {
+  using leaf = rows;
+  using value_type = T;
+  static constexpr int width = Width;
+  static constexpr std::int64_t bytes(std::int64_t num_rows, int) { return num_rows * Width * std::int64_t(sizeof(T)); }
+  T* data = nullptr;
+  constexpr T* row(std::int64_t r) const { return data + r * Width; }
+};
+
+/// A buffer with a fixed number of rows, whatever the micro-batch (a chunk of logits, say).
+template <class T, int Rows, int Width>
+struct block {
+  using leaf = block;
+  using value_type = T;
+  static constexpr int height = Rows, width = Width;
+  static constexpr std::int64_t bytes(std::int64_t, int) { return std::int64_t{Rows} * Width * std::int64_t(sizeof(T)); }
+  T* data = nullptr;
+  constexpr T* row(std::int64_t r) const { return data + r * Width; }
+};
+
+/// One row of `Width` for each member of the executor's team: partial sums that are later added in the team's order.
+template <class T, int Width>
+struct per_member {
+  using leaf = per_member;
+  using value_type = T;
+  static constexpr int width = Width;
+  static constexpr std::int64_t bytes(std::int64_t, int members) { return std::int64_t{members} * Width * std::int64_t(sizeof(T)); }
+  T* data = nullptr;
+  constexpr T* row(std::int64_t member) const { return data + member * Width; }
+};
+
+/// Static facts of one parameter tensor. A vector has Rows == 1 and rank 1.
+template <int Rows, int Cols, int Rank, role Role, initializer Init>
+struct parameter_facts {
+  static constexpr int num_rows = Rows, num_cols = Cols, rank = Rank;
+  static constexpr role parameter_role = Role;
+  static constexpr initializer init = Init;
+  static constexpr std::int64_t size = std::int64_t{Rows} * Cols;
+};
+
+/// Facts only.
+template <int Rows, int Cols, role Role, initializer Init, int Rank>
+struct description : parameter_facts<Rows, Cols, Rank, Role, Init> {
+  using leaf = description;
+};
+
+/// A parameter's values in the compute dtype; row-major [Rows, Cols].
+template <class T, int Rows, int Cols, role Role, initializer Init, int Rank>
+struct weight {
+  using leaf = weight;
+  using facts = parameter_facts<Rows, Cols, Rank, Role, Init>;
+  T const* data = nullptr;
+};
+
+/// A sink for one parameter's gradient: `data = beta * data + contribution`. beta is 0 for the first writer of the first
+/// micro-batch and 1 for all others, so nothing is cleared beforehand.
+template <int Rows, int Cols, role Role, initializer Init, int Rank>
+struct gradient {
+  using leaf = gradient;
+  using facts = parameter_facts<Rows, Cols, Rank, Role, Init>;
+  float* data = nullptr;
+  float beta = 0;
+};
+
+/// A `params` aggregate is written once, as a template over a family, and seen three ways.
+struct described {
+  template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
+  using matrix = description<Rows, Cols, Role, Init, Rank>;
+};
+template <class T>
+struct weights {
+  template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
+  using matrix = weight<T, Rows, Cols, Role, Init, Rank>;
+};
+struct gradients {
+  template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
+  using matrix = gradient<Rows, Cols, Role, Init, Rank>;
+};
+
+template <class T>
+concept leaf = requires { typename T::leaf; };
+
+}  // namespace tenon::nn
