@@ -75,6 +75,7 @@ function(tenon_isa target problem)
   message(STATUS "Instruction set of trainers: ${name}")
 endfunction()
 
+# TENON_NATIVE_GFLOPS, _BF16_GFLOPS: measured rates of the matrix product; 0: LibTorch brings no product of that type.
 # Builds and runs probe.cpp once per build folder: does this LibTorch start, which BLAS is in it, how fast is it here?
 # The answers become definitions of TRAIN and, where they are facts of the machine, of RECIPE.
 function(tenon_measure recipe train problem)
@@ -105,7 +106,7 @@ function(tenon_measure recipe train problem)
     string(REGEX MATCH "^([a-z0-9_]+)=(.*)$" ignored "${line}")
     set(probe_${CMAKE_MATCH_1} "${CMAKE_MATCH_2}")
   endforeach()
-  target_compile_definitions(${recipe} INTERFACE TENON_NATIVE_GFLOPS=${probe_gflops})
+  target_compile_definitions(${recipe} INTERFACE TENON_NATIVE_GFLOPS=${probe_gflops} TENON_NATIVE_BF16_GFLOPS=${probe_bf16_gflops})
   if(probe_mkl)
     target_compile_definitions(${train} INTERFACE TENON_HAVE_MKL_GEMM=1)
   endif()

@@ -35,7 +35,7 @@ function(tenon_add_trainer name)
   if(NOT arg_SYMBOL)
     get_filename_component(arg_SYMBOL "${header}" NAME_WE)
   endif()
-  set(dir "${CMAKE_CURRENT_BINARY_DIR}/${name}")
+  set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")  # never the program's own path
   file(CONFIGURE OUTPUT "${dir}/check.cpp" @ONLY CONTENT "#include <tenon/recipe.hpp>
 #include \"@header@\"
 static_assert(tenon::legal<@arg_SYMBOL@>);
