@@ -88,13 +88,13 @@ constexpr bool is_legal(Recipe const& r, rules::known k = {}) {
   return !std::is_same_v<Recipe, invalid> && rules::broken_rule(r, k) < 0;
 }
 
-/// The base of whatever is built on a recipe (a trainer, a plan): empty for a legal recipe; for another one the compiler
-/// says the sentence of the first rule that it breaks.
+/// The base of whatever is built on a recipe (a trainer, a plan): empty for a legal recipe; for another one the
+/// compiler says the sentence of the first rule that it breaks.
 template <auto const& R>
 using checked = typename rules::verdict<rules::broken_rule(R), R>::type;
 
-/// static_assert(tenon::legal<my_recipe>); is true, or exactly one compile error with a rule's sentence. Never false, so
-/// that the assertion adds nothing to the sentence; is_legal(my_recipe) is the question.
+/// static_assert(tenon::legal<my_recipe>); is true, or exactly one compile error with a rule's sentence. Never false,
+/// so that the assertion adds nothing to the sentence; is_legal(my_recipe) is the question.
 template <auto const& R>
 inline constexpr bool legal = !__is_base_of(invalid, checked<R>);
 

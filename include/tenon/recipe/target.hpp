@@ -20,6 +20,9 @@
 #ifndef TENON_NATIVE_GFLOPS
 #define TENON_NATIVE_GFLOPS 50
 #endif
+#ifndef TENON_NATIVE_BF16_GFLOPS
+#define TENON_NATIVE_BF16_GFLOPS (TENON_NATIVE_BF16 * 2 * TENON_NATIVE_GFLOPS)
+#endif
 
 namespace tenon {
 
@@ -39,15 +42,20 @@ struct target_facts {
 
 namespace tenon::target {
 
-/// The machine this was configured on, with facts measured by the build.
+/// The machine this was configured on, with facts measured by the build. bf16 counts as native where the CPU multiplies
+/// it and its matrix product was measured to be faster than the one in fp32.
 struct native {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "native";
-  static constexpr bool native_bf16 = TENON_NATIVE_BF16, native_fp16 = TENON_NATIVE_FP16;
+  static constexpr bool native_bf16 = TENON_NATIVE_BF16 != 0 && TENON_NATIVE_BF16_GFLOPS > TENON_NATIVE_GFLOPS;
+  static constexpr bool native_fp16 = TENON_NATIVE_FP16 != 0;
   constexpr target_facts facts() const {
     double const rate = static_cast<double>(TENON_NATIVE_GFLOPS);
-    return {device_kind::cpu, bytes{static_cast<std::int64_t>(TENON_NATIVE_MEMORY)}, rate, native_bf16 ? 2 * rate : 0.0,
-            native_fp16 ? 2 * rate : 0.0};
+    return {.device = device_kind::cpu,
+            .memory = bytes{static_cast<std::int64_t>(TENON_NATIVE_MEMORY)},
+            .fp32 = rate,
+            .bf16 = native_bf16 ? static_cast<double>(TENON_NATIVE_BF16_GFLOPS) : 0.0,
+            .fp16 = native_fp16 ? rate : 0.0};
   }
 };
 

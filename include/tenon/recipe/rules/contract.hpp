@@ -61,7 +61,8 @@ struct model_contract {
   }
   template <class Model>
   struct policy {
-    static_assert(model_policy<Model>, TENON_TEXT);
+    static constexpr bool complete = model_policy<Model>;
+    static_assert(complete, TENON_TEXT);
   };
 #undef TENON_TEXT
   template <auto const& R>
@@ -87,7 +88,8 @@ struct schedule_contract {
   }
   template <class Schedule>
   struct policy {
-    static_assert(schedule_policy<Schedule>, TENON_TEXT);
+    static constexpr bool complete = schedule_policy<Schedule>;
+    static_assert(complete, TENON_TEXT);
   };
 #undef TENON_TEXT
   template <auto const& R>

@@ -70,8 +70,8 @@ struct loss_scale_in_range {
 
 struct target_memory_given {
   static constexpr std::string_view id = "target_memory_given";
-#define TENON_TEXT                                                                            \
-  "[tenon.target_memory_given] target::cpu was given no memory, so nothing could fit. Write " \
+#define TENON_TEXT                                                                     \
+  "[tenon.target_memory_given] the target has no memory, so nothing could fit. Write " \
   "target::cpu{.memory = 24_GiB}"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <class R>

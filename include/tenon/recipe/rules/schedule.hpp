@@ -42,6 +42,7 @@ struct schedule_in_range {
   static constexpr bool applies = true;
   template <class R>
   static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+    using schedule::in_range;
     return in_range(r.schedule);
   }
   template <class R>
@@ -56,7 +57,7 @@ struct schedule_in_range {
   };
 #undef TENON_TEXT
   template <auto const& R>
-  using refusal = with<in_range(R.schedule)>;
+  using refusal = with<>;
 };
 
 /// The values: steps of warmup and decay, steps of the run.

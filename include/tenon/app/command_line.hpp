@@ -1,0 +1,188 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tenon/recipe/fields.hpp"
+#include "tenon/recipe/violations.hpp"
+
+namespace tenon {
+
+/// A field and the text it was set to.
+struct assignment {
+  std::string path, value;
+  friend bool operator==(assignment const&, assignment const&) = default;
+};
+
+/// What a run was asked to do, besides the recipe. Empty texts and 0 mean not given.
+struct command_line {
+  std::string run;                    ///< --run DIR: where everything is written; an existing run is resumed
+  std::vector<std::string> data;      ///< --data PATH, once or more
+  std::string init;                   ///< --init DIR: take the first weights from there
+  std::string prompt;                 ///< --prompt TEXT: how the sample text at the end begins
+  int threads = 0;                    ///< --threads N
+  bool plan = false;                  ///< --plan: print what would run, and stop
+  bool help = false;                  ///< --help
+  bool json = false;                  ///< --json: machine-readable output
+  std::vector<assignment> overrides;  ///< --PATH=VALUE, already in the recipe; --steps N appears as horizon
+  std::vector<assignment> changes;    ///< --change PATH=VALUE, already in the recipe, allowed to differ on resume
+};
+
+namespace app {
+
+struct option {
+  std::string_view name, value, meaning;  ///< value is empty for a switch
+};
+inline constexpr option options[] = {
+    {"run", "DIR", "directory of the run; an existing one is resumed"},
+    {"data", "PATH", "text to train on: a directory, text files or JSONL; may be given more than once"},
+    {"steps", "N", "length of the run in optimizer steps, instead of the recipe's horizon"},
+    {"plan", "", "print what would run, and stop"},
+    {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},
+    {"init", "DIR", "take the first weights from this checkpoint"},
+    {"prompt", "TEXT", "how the sample text at the end begins"},
+    {"threads", "N", "threads; default: one per core"},
+    {"json", "", "machine-readable output"},
+    {"help", "", "print this list"},
+};
+
+/// Walks over the arguments one option at a time.
+struct arguments {
+  int argc;
+  char const* const* argv;
+  int next = 1;
+
+  bool done() const { return next >= argc; }
+  std::string_view take() { return argv[next++]; }
+  /// The value of the option just taken: behind its '=', or the next argument.
+  std::string value(std::string_view name, std::string_view behind, bool has_behind) {
+    if (has_behind) return std::string(behind);
+    if (done() || std::string_view(argv[next]).substr(0, 2) == "--")
+      throw error("--" + std::string(name) + " needs a value: --" + std::string(name) + "=VALUE");
+    return std::string(take());
+  }
+};
+
+template <class Recipe>
+void assign(Recipe& r, std::vector<assignment>& into, std::string_view option, std::string path, std::string value) {
+  for (auto const& a : into)
+    if (a.path == path)
+      throw error(std::string(option) + " sets " + path + ", which was set to " + a.value + " before; give it once");
+  set_field(r, path, value);
+  into.push_back({std::move(path), std::move(value)});
+}
+
+template <class Recipe>
+[[noreturn]] void unknown_option(Recipe const& r, std::string_view name) {
+  std::vector<std::string> all;
+  for (auto const& f : list_fields(r)) all.push_back(f.path);
+  for (auto const& o : options) all.emplace_back(o.name);
+  auto const near = nearest(name, all);
+  throw error("unknown option --" + std::string(name) +
+              (near.empty() ? "; --help lists the options" : "; did you mean --" + near + "?"));
+}
+
+}  // namespace app
+
+/// Reads the arguments of a program: options of the run, and --PATH=VALUE (or --PATH VALUE) for each trajectory and
+/// operational field of the recipe, which is changed in place. Afterwards the rules are asked again. Throws
+/// tenon::error, with the recipe left as it was, for an unknown option (with the nearest one), a fixed field, a value
+/// that does not fit, an option given twice, an argument that belongs to no option, and a recipe that the overrides
+/// made illegal.
+template <class Recipe>
+command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
+  command_line c;
+  Recipe r = recipe_value;
+  std::vector<std::string> seen;
+  app::arguments rest{argc, argv};
+  while (!rest.done()) {
+    std::string_view const argument = rest.take();
+    if (argument == "-h") {
+      c.help = true;
+      continue;
+    }
+    if (argument.substr(0, 2) != "--" || argument.size() < 3)
+      throw error("\"" + std::string(argument) + "\" belongs to no option; paths of text go behind --data");
+    std::size_t const equals = argument.find('=');
+    bool const has_value = equals != argument.npos;
+    std::string_view const name = argument.substr(2, (has_value ? equals : argument.size()) - 2);
+    std::string_view const behind = has_value ? argument.substr(equals + 1) : std::string_view{};
+
+    app::option const* known = nullptr;
+    for (auto const& o : app::options)
+      if (o.name == name) known = &o;
+    if (known == nullptr) {
+      bool exists = false;
+      for (auto const& f : list_fields(r)) exists = exists || f.path == name;
+      if (!exists) app::unknown_option(r, name);
+      auto value = rest.value(name, behind, has_value);
+      app::assign(r, c.overrides, "--" + std::string(name), std::string(name), std::move(value));
+      continue;
+    }
+    if (name != "data" && name != "change") {
+      for (auto const& s : seen)
+        if (s == name) throw error("--" + s + " was given twice; give it once");
+      seen.emplace_back(name);
+    }
+    if (known->value.empty()) {
+      if (has_value) throw error("--" + std::string(name) + " takes no value");
+      (name == "plan" ? c.plan : name == "json" ? c.json : c.help) = true;
+      continue;
+    }
+    std::string value = rest.value(name, behind, has_value);
+    if (value.empty()) throw error("--" + std::string(name) + " was given an empty value");
+    if (name == "run") {
+      c.run = value;
+    } else if (name == "data") {
+      c.data.push_back(value);
+    } else if (name == "init") {
+      c.init = value;
+    } else if (name == "prompt") {
+      c.prompt = value;
+    } else if (name == "threads") {
+      try {
+        parse_text(value, c.threads);
+      } catch (error const& e) {
+        throw error(std::string("--threads: ") + e.what());
+      }
+      if (c.threads < 1) throw error("--threads is " + value + "; give at least 1, or leave it out for one per core");
+    } else if (name == "steps") {
+      steps n;
+      try {
+        parse_text(value, n);
+      } catch (error const& e) {
+        throw error(std::string("--steps: ") + e.what());
+      }
+      app::assign(r, c.overrides, "--steps", "horizon", to_text(n));
+    } else {  // change
+      std::size_t const split = value.find('=');
+      if (split == value.npos || split == 0)
+        throw error("--change needs a field and a value: --change schedule.peak=1e-4, not \"" + value + "\"");
+      app::assign(r, c.changes, "--change", value.substr(0, split), value.substr(split + 1));
+    }
+  }
+  if (!c.help) require_legal(r);
+  recipe_value = r;
+  return c;
+}
+
+/// What --help prints: the options, then each field that may be overridden with the value it has.
+template <class Recipe>
+std::string usage(Recipe const& r, std::string_view program) {
+  std::string all = "usage: " + std::string(program) + " [options] [--FIELD=VALUE ...]\n\noptions\n";
+  for (auto const& o : app::options) {
+    std::string left = "  --" + std::string(o.name) + (o.value.empty() ? "" : " " + std::string(o.value));
+    if (left.size() < 24) left.resize(24, ' ');
+    all += left + " " + std::string(o.meaning) + "\n";
+  }
+  all += "\nfields of this recipe\n";
+  for (auto const& f : list_fields(r)) {
+    if (f.classification == field_class::fixed) continue;
+    std::string left = "  --" + f.path + "=" + f.value;
+    if (left.size() < 44) left.resize(44, ' ');
+    all += left + " " + to_text(f.classification) + "\n";
+  }
+  return all;
+}
+
+}  // namespace tenon

@@ -1,0 +1,16 @@
+// expect: \[tenon\.loss_scale_in_range\] the loss scaling of precision::fp16 cannot work
+#include <tenon/recipe.hpp>
+
+namespace tn = tenon;
+using namespace tenon::literals;
+
+inline constexpr auto mine = tn::recipe(
+    tn::model::deepseek_llm{.vocab = 512, .hidden = 64, .layers = 2, .heads = 4, .intermediate = 172},
+    tn::target::v100{},
+#ifdef FIXED
+    tn::precision::fp16 {}
+#else
+    tn::precision::fp16{.growth = 0.5}
+#endif
+);
+static_assert(tn::legal<mine>);
