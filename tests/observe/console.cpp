@@ -14,7 +14,6 @@ struct hand_clock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<hand_clock>;
-  static constexpr bool is_steady = true;
   static inline std::int64_t milliseconds = 0;
   static time_point now() { return time_point(duration(milliseconds)); }
 };

@@ -22,8 +22,9 @@ std::string plot(F value, std::int64_t steps, int width = 60, int height = 8) {
   range all;
   for (std::int64_t c = 0; c < width; ++c) {
     auto const at = [&](std::int64_t part) {  // step at `part` sixteenths of this column, without overflow
-      double const place = (static_cast<double>(c) + static_cast<double>(part) / 15) / width;
-      return std::min(steps - 1, static_cast<std::int64_t>(place * static_cast<double>(steps)));
+      double const end = static_cast<double>(steps);
+      double const place = (static_cast<double>(c) + static_cast<double>(part) / 15) / width * end;
+      return place < end ? std::min(steps - 1, static_cast<std::int64_t>(place)) : steps - 1;
     };
     auto& column = columns[static_cast<std::size_t>(c)];
     for (std::int64_t part = 0; part < 16; ++part) {
