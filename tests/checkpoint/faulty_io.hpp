@@ -10,7 +10,7 @@
 
 namespace tenon_test {
 
-enum class fault { none, error, short_write, interrupt, death };
+enum class fault { none, error, short_write, lost_write, interrupt, death };
 
 struct faulty_io {
   using real = tenon::checkpoint::posix_io;
@@ -30,6 +30,10 @@ struct faulty_io {
   }
   static ssize_t write(int descriptor, void const* data, std::size_t size) {
     if (kind == fault::death && calls + 1 == at) (void)!::write(descriptor, data, size / 2);
+    if (kind == fault::lost_write && calls + 1 == at) {  // the system takes the bytes and they go nowhere
+      (void)meets("write");
+      return static_cast<ssize_t>(size);
+    }
     if (kind == fault::short_write && calls + 1 == at) {
       (void)meets("write");
       return real::write(descriptor, data, size > 1 ? size / 2 : size);
@@ -61,7 +65,7 @@ struct faulty_io {
     if (++calls != at || kind == fault::none) return false;
     struck = name;
     if (kind == fault::death) ::_exit(9);
-    if (kind == fault::short_write) return false;
+    if (kind == fault::short_write || kind == fault::lost_write) return false;
     if (kind == fault::interrupt) {
       if (name != "read" && name != "write" && name != "close") return false;
       errno = EINTR;

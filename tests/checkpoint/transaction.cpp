@@ -215,6 +215,27 @@ TEST("short writes, short reads and interruptions change nothing") {
   }
 }
 
+TEST("bytes that the system took and lost are noticed before the checkpoint counts") {
+  int lost = 0;
+  for (int point = 1;; ++point) {
+    temporary_directory const folder;
+    faulty_io::arm(fault::lost_write, point);
+    std::string what;
+    try {
+      sample_state(5).save<faulty_io>(folder.path);
+    } catch (io_error const& failure) {
+      what = failure.what();
+    }
+    std::string const struck = faulty_io::struck;
+    faulty_io::arm(fault::none, 0);
+    if (struck.empty()) break;
+    EXPECT_EQ(what.find("could not write all bytes of '") == 0, struck == "write");
+    EXPECT_EQ(newest_valid(folder.path).newest.has_value(), struck != "write");
+    lost += struck == "write" ? 1 : 0;
+  }
+  EXPECT(lost > 8);
+}
+
 TEST("a full device is an error that says so") {
   EXPECT_THROWS_WITH(
       [] {

@@ -101,10 +101,13 @@ class output_file {
     }
   }
 
-  /// Brings the bytes to the disk and closes. A failed fsync is never tried again: the kernel may have dropped the
-  /// pages.
+  /// Brings the bytes to the disk, compares the file's length with what was written, and closes. A failed fsync is
+  /// never tried again: the kernel may have dropped the pages.
   void finish() {
     if (Io::fsync(descriptor_) != 0) throw io_error("bring to the disk (fsync)", file_, errno);
+    struct stat facts {};
+    if (::fstat(descriptor_, &facts) != 0) throw io_error("look at", file_, errno);
+    if (static_cast<std::uint64_t>(facts.st_size) != size_) throw io_error("write all bytes of", file_, EIO);
     int const descriptor = std::exchange(descriptor_, -1);
     if (Io::close(descriptor) != 0 && errno != EINTR) throw io_error("close", file_, errno);
     digest_ = hash_.hex();
