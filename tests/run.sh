@@ -15,7 +15,7 @@ verdict() {
   passed=$((passed + $2)) failed=$((failed + $3))
   budget_used=$(awk -v a="$budget_used" -v s="$seconds" 'BEGIN { print a + s }')
   if [ "$3" -gt 0 ]; then
-    tail -n 60 "$5" | sed 's/^/  | /'
+    sed -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^-- /d' -e '/^FAILED: /{n;d}' "$5" | tail -n 60 | sed 's/^/  | /'
     echo "  | all of it: $5"
   fi
 }
@@ -49,7 +49,7 @@ ctest_suite() {
   suite_ok=$((total - bad)) suite_bad=$bad suite_log=$out
 }
 
-# The torch-free rooms, built and run with the second compiler; then the quickstart's trainer, compiled with it.
+# With the second compiler: every torch-free header alone, the torch-free rooms built and run, the quickstart's trainer built.
 clang_suite() {
   local room ok=0 bad=0 out=$log/test-clang.log targets=() clang gxx=$cxx
   clang=$(command -v clang++-14 || command -v clang++)
@@ -59,7 +59,9 @@ clang_suite() {
   for room in "${rooms[@]}"; do
     [[ $torch_free == *" $room "* ]] && compgen -G "$root/tests/$room/*.cpp" >/dev/null && targets+=("$room")
   done
-  cmake --build "$build/clang" --target "${targets[@]/#/test_}" -- -k 0 >"$out" 2>&1 || true
+  cmake --build "$build/clang" --target headers -- -k 0 >"$out" 2>&1 || bad=$(grep -c '^FAILED: ' "$out" || echo 1)
+  ok=$(($(find "$build/clang/tests/headers" -name '*.cpp' | wc -l) - bad))
+  cmake --build "$build/clang" --target "${targets[@]/#/test_}" -- -k 0 >>"$out" 2>&1 || true
   for room in "${targets[@]}"; do
     doctest_suite "clang-$room" clang "$room"
     [ "$suite_bad" -eq 0 ] || { cat "$suite_log"; } >>"$out"

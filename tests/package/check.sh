@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# check.sh WAY SOURCE BUILD COMPILER LIBTORCH: an outside project uses tenon in this way; it must configure, build and run.
+# check.sh WAY SOURCE BUILD COMPILER LIBTORCH BOOST: an outside project uses tenon in this way; it must configure, build and run.
 set -euo pipefail
+export BOOST_ROOT=${6%/include}
 way=$1 source=$2 build=$3/package/$1 compiler=$4 torch=$5
 rm -rf "$build"
 mkdir -p "$build"
