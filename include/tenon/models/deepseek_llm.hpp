@@ -82,7 +82,8 @@ struct deepseek_llm {
   template <class X, class Store, class T>
   static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
                                          float seed, bool first) {
-    auto const embedding = store.embedding(), head_params = store.head();  // weights
+    auto const embedding = store.embedding();
+    auto const head_params = store.head();
     auto const block = [&](int i) { return store.block(i); };
 
     table_layer::forward(x, b, embedding.model.embed_tokens, body_layers::input(s.body, 0));
@@ -106,7 +107,7 @@ struct deepseek_llm {
   template <class X, class Store, class T>
   static constexpr void evaluate(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s) {
     auto const head_params = store.head();
-    run<nn::mode::infer>(x, store, b, s, nullptr);
+    run<nn::mode::infer>(x, store, b, s, static_cast<cache<T> const*>(nullptr));
     head_layer::loss(x, b, projection(store.embedding(), head_params), s.head);
   }
 

@@ -51,7 +51,7 @@ struct language_head {
     for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
-      x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, b.targets + first, s.loss);
+      x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, advance(b.targets, first), s.loss);
     }
   }
 
@@ -65,7 +65,7 @@ struct language_head {
       rows<float, Vocab> const logits{s.logits.data};
       auto const d_logits = gradient_of(s);
       x.linear(n, in, projection, logits);
-      x.cross_entropy_gradient(n, logits, b.targets + first, seed, d_logits, s.loss);
+      x.cross_entropy_gradient(n, logits, advance(b.targets, first), seed, d_logits, s.loss);
       x.linear_backward_input(n, d_logits, projection, rows<float, Hidden>{d_normed.row(first)}, 0.f);
       x.barrier();
       x.linear_backward_weight(n, d_logits, in, sink);

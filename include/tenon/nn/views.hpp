@@ -1,11 +1,19 @@
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "tenon/nn/dtype.hpp"
 
 /// Typed views: widths are part of the type, the number of rows is a run-time value of the micro-batch.
 /// A layer's aggregates (`params`, `saved_*`, `scratch`) are made of these leaves and of nested aggregates.
 namespace tenon::nn {
+
+/// p + n; on paper (null, in a constant expression) everything stays nowhere.
+template <class T>
+constexpr T* advance(T* p, std::int64_t n) {
+  if (std::is_constant_evaluated() && p == nullptr) return nullptr;
+  return p + n;
+}
 
 /// What a parameter is for; the optimizer routes by it.
 enum class role : std::uint8_t { hidden, embedding, norm, bias, router_bias, adapter };
@@ -22,7 +30,7 @@ struct rows {
   static constexpr int width = Width;
   static constexpr std::int64_t bytes(std::int64_t num_rows, int) { return num_rows * Width * std::int64_t(sizeof(T)); }
   T* data = nullptr;
-  constexpr T* row(std::int64_t r) const { return data + r * Width; }
+  constexpr T* row(std::int64_t r) const { return advance(data, r * Width); }
 };
 
 /// A buffer with a fixed number of rows, whatever the micro-batch (a chunk of logits, say).
@@ -33,7 +41,7 @@ struct block {
   static constexpr int height = Rows, width = Width;
   static constexpr std::int64_t bytes(std::int64_t, int) { return std::int64_t{Rows} * Width * std::int64_t(sizeof(T)); }
   T* data = nullptr;
-  constexpr T* row(std::int64_t r) const { return data + r * Width; }
+  constexpr T* row(std::int64_t r) const { return advance(data, r * Width); }
 };
 
 /// One row of `Width` for each member of the executor's team: partial sums that are later added in the team's order.
@@ -44,7 +52,7 @@ struct per_member {
   static constexpr int width = Width;
   static constexpr std::int64_t bytes(std::int64_t, int members) { return std::int64_t{members} * Width * std::int64_t(sizeof(T)); }
   T* data = nullptr;
-  constexpr T* row(std::int64_t member) const { return data + member * Width; }
+  constexpr T* row(std::int64_t member) const { return advance(data, member * Width); }
 };
 
 /// Static facts of one parameter tensor. A vector has Rows == 1 and rank 1.

@@ -21,6 +21,7 @@ struct corpus {
   double held_out = 0.05;                       ///< share of documents kept for evaluation, in [0, 1)
   data::invalid invalid = data::invalid::stop;  ///< what a bad record does
   operational<std::string_view> text = "text";  ///< JSONL field that holds the text
+  operational<std::string_view> tokenizer = "";  ///< a tokenizer.json to use; empty: train one on the corpus
 };
 
 /// Entries of the tokenizer with the default resolved.

@@ -1,0 +1,37 @@
+#pragma once
+#include <csignal>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace tenon::app {
+
+/// How a run ends, as the program's exit code. Documented in docs/getting-started.md.
+enum class exit_code : int {
+  done = 0,
+  failed = 1,       ///< something went wrong while running; the sentence says what
+  refused = 2,      ///< the command line or the recipe cannot be run; nothing was started
+  interrupted = 3,  ///< Ctrl-C or SIGTERM: everything is saved, the same command goes on from here
+  at_once = 130     ///< a second Ctrl-C: left without saving; the last checkpoint is whole
+};
+
+namespace detail {
+inline std::atomic<int> interrupts{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+inline void on_signal(int) {
+  if (interrupts.fetch_add(1) > 0) ::_exit(static_cast<int>(exit_code::at_once));
+}
+}  // namespace detail
+
+/// From here on the first Ctrl-C or SIGTERM is noted and the second leaves at once. Commits are atomic, so leaving at
+/// once harms nothing that was saved.
+inline void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = detail::on_signal;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+inline bool interrupted() { return detail::interrupts.load(std::memory_order_relaxed) > 0; }
+
+}  // namespace tenon::app

@@ -1,0 +1,182 @@
+#pragma once
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "tenon/app/command_line.hpp"
+#include "tenon/app/corpus.hpp"
+#include "tenon/app/plan_text.hpp"
+#include "tenon/app/sample.hpp"
+#include "tenon/app/session.hpp"
+#include "tenon/recipe/violations.hpp"
+#include "tenon/train/loop.hpp"
+#include "tenon/train/trainer.hpp"
+
+namespace tenon {
+namespace app {
+
+/// The name of the variable that a recipe lives in, such as "pro".
+template <auto const& R>
+constexpr std::string_view name_of_recipe() {
+  std::string_view const text = __PRETTY_FUNCTION__;
+  auto const from = text.find("R = ") + 4;
+  auto name = text.substr(from, text.find_first_of(";]", from) - from);
+  if (auto const colon = name.rfind(':'); colon != name.npos) name = name.substr(colon + 1);
+  return name;
+}
+
+/// What a recipe's model needs, where that is known before the start.
+template <auto const& R>
+run_plan plan_or_nothing(int threads) {
+  if constexpr (requires { typename models::architecture<std::remove_cvref_t<decltype(R.model)>>; } && is_dense_decoder<std::remove_cvref_t<decltype(R.model)>>)
+    return make_plan<R>(threads);
+  else
+    return {};
+}
+
+/// The rate that the target reaches in this recipe's compute dtype, in GFLOP/s; 0 where it is not known.
+template <class Recipe>
+double rate_of(Recipe const& r) {
+  auto const f = r.target.facts();
+  auto const d = resolved_precision_t<Recipe>::compute;
+  return d == dtype::fp32 ? f.fp32 : d == dtype::bf16 ? (f.bf16 > 0 ? f.bf16 : f.fp32) : (f.fp16 > 0 ? f.fp16 : f.fp32);
+}
+
+template <auto const& R, class Recipe>
+exit_code print_plan(Recipe const& r, command_line const& c, int threads) {
+  auto const p = plan_or_nothing<R>(threads);
+  if (c.json) {
+    auto const d = digests(r);
+    nlohmann::ordered_json j{{"recipe", to_json(r)}, {"digests", {{"identity", d.identity}, {"layout", d.layout}, {"numbers", d.numbers}}}};
+    j["plan"] = {{"parameters", p.parameters}, {"master_bytes", p.master_bytes}, {"gradient_bytes", p.gradient_bytes}, {"moment_bytes", p.moment_bytes}, {"copy_bytes", p.copy_bytes},
+                 {"activation_bytes", p.activation_bytes}, {"total_bytes", p.total()}, {"step_flops", p.step_flops}, {"tokens_per_step", p.tokens_per_step},
+                 {"steps", total_steps(r.horizon, r.batch).count}, {"checkpoint_bytes", p.checkpoint_bytes}, {"fits", p.fits}};
+    std::printf("%s\n", j.dump(2).c_str());
+    return exit_code::done;
+  }
+  auto const total = total_steps(r.horizon, r.batch);
+  std::string text = recipe_text(r, total);
+  if (p.parameters > 0) text += memory_text(p, rate_of(r));
+  else text += "\nmemory      not known before the start: the model runs under autograd\n";
+  auto const d = digests(r);
+  text += "digests     identity " + d.identity.substr(0, 12) + "  layout " + d.layout.substr(0, 12) + "  numbers " + d.numbers.substr(0, 12) + "\n";
+  std::fputs(text.c_str(), stdout);
+  return exit_code::done;
+}
+
+/// A target that this machine is not can be planned and compiled, but not launched (DESIGN, promise 6).
+template <class Recipe>
+void require_this_machine(Recipe const& r) {
+  auto const f = r.target.facts();
+  if (f.device != device_kind::cpu)
+    throw error("the recipe's target is " + std::string(Recipe(r).target.kind) + ", a GPU, and this program runs on the CPU; write target::native{} to run here, or --plan to see what it would need there");
+}
+
+template <auto const& R>
+exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
+  require_isa();
+  require_this_machine(r);
+  std::filesystem::path const run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
+  catch_interrupts();
+  checkpoint::run_lock const lock(run);
+  checkpoint::clean_checkpoints(run);
+
+  std::printf("run         %s\n", run.c_str());
+  std::fflush(stdout);
+  auto const data = prepare_corpus(r, c.data, run, threads);
+  for (auto const& note : data.notes) std::printf("%s\n", note.c_str());
+  std::printf("data        %s%s", data.input.text().c_str(), data.input.text().ends_with('\n') ? "" : "\n");
+  data::loader const order(data.corpus, data::split::train, r.batch.sequence.count, r.seed.value, data.tokens.end_of_text(), plan_of(r.curriculum, r.batch));
+  auto const total = resolve_total(r, order);
+  require_legal(r, {.samples_per_epoch = samples{order.samples_in_epoch({})}});
+
+  train::trainer<R> trainer(r, threads, total);
+  auto const plan = plan_or_nothing<R>(threads);
+  run_facts facts{.run = run, .machine = machine_facts(threads), .step_flops = plan.step_flops};
+  auto const found = checkpoint::newest_valid(run);
+  for (auto const& sentence : found.damaged) std::printf("%s\n", sentence.c_str());
+  if (!found.newest && !found.damaged.empty())
+    throw error("no checkpoint in '" + (run / "checkpoints").string() + "' can be used; restore one, or start anew with another --run directory");
+  if (found.newest) {
+    auto const& m = found.newest->contents;
+    facts.changes = m.changes;
+    for (auto& change : require_same_run(*found.newest, r, c.changes)) facts.changes.push_back(change);
+    if (m.data_fingerprint != data.corpus.hash())
+      throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " + data.corpus.hash().substr(0, 12) +
+                  " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");
+    train::load_state(found.newest->directory, trainer);
+    facts.parent_step = m.step, facts.seconds_before = m.seconds_trained;
+    facts.replay_samples = order.samples_before(trainer.progress().cursor);
+    std::printf("resumed     at step %lld from %s\n", static_cast<long long>(m.step), found.newest->directory.c_str());
+    for (auto const& sentence : machine_differences(m.machine, facts.machine))
+      std::printf("note        %s: the numbers agree closely from here on, not bit for bit\n", sentence.c_str());
+  } else {
+    write_text(run / "recipe.json", to_json(r).dump(2) + "\n");
+    save_tokenizer(data.tokens, run / "tokenizer.json");
+  }
+  auto const d = digests(r);
+  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(), observe::grouped(parameter_count(trainer)).c_str(),
+              observe::grouped(total.count).c_str(), observe::grouped(tokens_per_step(r.batch).count).c_str(), std::string(train::trainer<R>::precision::kind).c_str());
+  std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(), d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
+  std::printf("threads     %d, %s, %s\n\n", threads, facts.machine.isa.c_str(), facts.machine.blas.c_str());
+  std::fflush(stdout);
+  if (interrupted()) return exit_code::interrupted;
+
+  outputs out(run, r, found.newest ? trainer.progress().step + 1 : 0);
+  out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
+  session<train::trainer<R>> host(facts, data, order, out, trainer);
+  data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
+  auto const ended = train::loop(trainer, batches, host);
+  if (ended == train::outcome::interrupted) {
+    out.finish(false);
+    if (host.last_saved().empty()) std::printf("\nstopped at step %lld; nothing was saved, the recipe says checkpoint::never\n", static_cast<long long>(trainer.progress().step));
+    else std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n", static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
+    return exit_code::interrupted;
+  }
+  std::string const sample = sample_text(trainer, data.tokens, c.prompt);
+  if (!sample.empty()) {
+    write_text(run / "sample.txt", sample);
+    out.on_text({trainer.progress().step, "run/sample", sample});
+  }
+  out.finish(true);
+  std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n", run.c_str(), sample.empty() ? "" : ", sample.txt");
+  return exit_code::done;
+}
+
+}  // namespace app
+
+/// The program of a recipe: `int main(int argc, char** argv) { return tenon::run<pro>(argc, argv); }`. Reads the command
+/// line (--help lists it), checks it with the rules that the compiler used, and plans, trains or resumes. Returns an
+/// app::exit_code; every failure is one sentence on standard error.
+template <auto const& R>
+  requires legal<R>
+int run(int argc, char const* const* argv) {
+  using app::exit_code;
+  std::remove_cvref_t<decltype(R)> r = R;
+  auto const fail = [](std::exception const& e, exit_code code) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "\nerror: %s\n", std::string_view(e.what()).substr(0, std::string_view(e.what()).find("\nException raised")).data());
+    return static_cast<int>(code);
+  };
+  command_line c;
+  try {
+    c = parse(argc, argv, r);
+    if (!c.init.empty()) throw error("--init is not read yet: weights of another run or of Hugging Face cannot be the start; see docs/limits.md");
+  } catch (std::exception const& e) {
+    return fail(e, exit_code::refused);
+  }
+  int const threads = c.threads > 0 ? c.threads : app::default_threads();
+  if (c.help) return std::fputs(usage(r, argc > 0 ? argv[0] : "trainer").c_str(), stdout), 0;
+  try {
+    return static_cast<int>(c.plan ? app::print_plan<R>(r, c, threads) : app::train<R>(r, c, threads));
+  } catch (data::interrupted const&) {
+    std::fprintf(stderr, "\nstopped before the first step; nothing was lost\n");
+    return static_cast<int>(exit_code::interrupted);
+  } catch (std::exception const& e) {
+    return fail(e, exit_code::failed);
+  }
+}
+
+}  // namespace tenon

@@ -1,0 +1,185 @@
+#pragma once
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tenon/app/interrupt.hpp"
+#include "tenon/app/machine.hpp"
+#include "tenon/app/run_directory.hpp"
+#include "tenon/data/prepare.hpp"
+#include "tenon/observe/console.hpp"
+#include "tenon/observe/json_lines.hpp"
+#include "tenon/observe/tensorboard.hpp"
+#include "tenon/recipe/json.hpp"
+#include "tenon/train/checkpointing.hpp"
+#include "tenon/train/evaluate.hpp"
+#include "tenon/train/step.hpp"
+
+namespace tenon::app {
+
+/// Where the records of a run go: the console, TensorBoard, JSON lines.
+class outputs {
+ public:
+  template <class Recipe>
+  outputs(std::filesystem::path const& run, Recipe const& r, std::int64_t first_step)
+      : console_(stdout, {.log_every = r.observe.log_every.get().count}) {
+    if (r.observe.tensorboard) {
+      events_.emplace(run / "tensorboard", first_step);
+      std::vector<observe::hyperparameter> values;
+      for (auto const& f : list_fields(r)) values.push_back({f.choice ? f.path + ".kind" : f.path, f.value});
+      events_->hparams(values, {"train/loss", "val/bits_per_byte"}, run.filename().string());
+    }
+    if (r.observe.json_lines) lines_.emplace(run / "log.jsonl", run.filename().string());
+  }
+  void on_step(observe::step_record const& s) { each([&](auto& o) { o.on_step(s); }); }
+  void on_evaluation(observe::evaluation_record const& e) { each([&](auto& o) { o.on_evaluation(e); }); }
+  void on_text(observe::text_record const& t) { each([&](auto& o) { o.on_text(t); }); }
+  /// For TensorBoard and the log, not for the console.
+  void describe(observe::text_record const& t) {
+    if (events_) events_->on_text(t);
+    if (lines_) lines_->on_text(t);
+  }
+  void say(std::int64_t step, std::string text) { on_text({step, "", std::move(text)}); }
+  void finish(bool success) {
+    if (events_) events_->finish(success), events_->flush();
+  }
+
+ private:
+  template <class F>
+  void each(F f) {
+    f(console_);
+    if (events_) f(*events_);
+    if (lines_) f(*lines_);
+  }
+  observe::console<> console_;
+  std::optional<observe::event_file> events_;
+  std::optional<observe::json_lines> lines_;
+};
+
+/// The facts about a run that do not change while it runs.
+struct run_facts {
+  std::filesystem::path run;
+  checkpoint::machine_facts machine;
+  std::vector<checkpoint::recorded_change> changes;
+  std::optional<std::int64_t> parent_step;
+  double seconds_before = 0;       ///< trained by earlier starts of this run
+  std::int64_t step_flops = 0;     ///< 0: not known (a model under autograd)
+  std::int64_t replay_samples = 0; ///< consumed by earlier starts
+};
+
+/// What the loop calls: records, evaluates and saves for one start of a run.
+template <class Trainer>
+class session {
+ public:
+  session(run_facts facts, data::prepared const& data, data::loader const& order, outputs& out, Trainer& t)
+      : facts_(std::move(facts)), data_(&data), order_(order), out_(&out), held_(data.corpus, t.recipe().batch.sequence.count, data.tokens.end_of_text(), data.tokens.byte_lengths(), held_out_limit / t.recipe().batch.sequence.count),
+        baseline_(data.tokens.size()) {
+    if (facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
+  }
+
+  bool interrupted() const { return app::interrupted(); }
+  void begin(Trainer& t) { started_ = step_ended_ = saved_ = clock::now(), first_step_ = t.progress().step; }
+
+  void report(Trainer& t, data::micro_batch const& batch, train::step_report const& s) {
+    auto const now = clock::now();
+    double const took = seconds(now - step_ended_);
+    step_ended_ = now;
+    busy_ += took;
+    auto const& p = t.progress();
+    double const mean = busy_ / double(p.step - first_step_);  // steady from the first steps on; steps are alike
+    observe::step_record r{.step = p.step, .total_steps = t.total().count, .tokens = p.tokens, .epoch = batch.at.epoch, .stage = batch.at.stage,
+                           .loss = s.loss, .learning_rate = s.learning_rate, .gradient_norm = s.gradient_norm};
+    if constexpr (Trainer::scales_loss) r.loss_scale = t.loss_scale();
+    r.skipped = s.skipped;
+    r.tokens_per_second = double(s.count) / took;
+    if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0) r.share_of_peak = double(facts_.step_flops) / took / (double(TENON_NATIVE_GFLOPS) * 1e9);
+    r.seconds_left = mean * double(t.total().count - p.step);
+    out_->on_step(r);
+    baseline_.consume(batch);
+    step_ended_ = clock::now();
+  }
+
+  bool evaluate_due(Trainer& t) const {
+    auto const every = t.recipe().observe.evaluate_every.get().count;
+    return every > 0 && t.progress().step % every == 0;
+  }
+  /// Held-out loss beside the baselines; an interruption ends it early and nothing is recorded.
+  void evaluate(Trainer& t) {
+    auto const begun = clock::now();
+    double const nats = train::held_out_nats(t, held_, room_, [&] { return interrupted(); });
+    if (nats < 0) return;
+    auto const bits = baseline_.held_out_bits(held_, room_);
+    observe::evaluation_record e{.step = t.progress().step, .tokens = held_.targets(), .loss = nats / double(held_.targets())};
+    e.bits_per_byte = held_.bits_per_byte(nats);
+    e.unigram_bits_per_byte = bits.unigram / double(held_.bytes()), e.trigram_bits_per_byte = bits.trigram / double(held_.bytes());
+    e.seconds = seconds(clock::now() - begun);
+    last_ = e;
+    out_->on_evaluation(e);
+    step_ended_ = clock::now();
+  }
+  std::optional<observe::evaluation_record> const& last_evaluation() const { return last_; }
+
+  bool save_due(Trainer& t) const {
+    if constexpr (requires { t.recipe().checkpoint.period; }) {
+      auto const& period = t.recipe().checkpoint.period;
+      if (period.in == tenon::period::unit::minutes) return clock::now() - saved_ >= std::chrono::minutes(period.count);
+      return period.count > 0 && t.progress().step % period.count == 0;
+    } else {
+      return false;
+    }
+  }
+  void save(Trainer& t) {
+    if constexpr (requires { t.recipe().checkpoint.period; }) {
+      auto const& r = t.recipe();
+      auto const& p = t.progress();
+      checkpoint::transaction<> to(facts_.run, p.step);
+      train::save_state(to, t);
+      checkpoint::manifest m;
+      m.step = p.step, m.tokens_consumed = p.tokens, m.cursor = {p.cursor.stage, p.cursor.epoch, p.cursor.sample};
+      auto const d = digests(r);
+      m.digests = {d.identity, d.layout, d.numbers};
+      m.recipe_fields = fields_for_manifest(r);
+      m.recipe = nlohmann::json::parse(to_json(r).dump());
+      m.changes = facts_.changes;
+      m.random.seed = r.seed.value;
+      if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};
+      auto const plan = Trainer::precision::plan;
+      m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))}, {"gradient", std::string(name_of(plan.gradient))},
+                  {"reduce", std::string(name_of(plan.reduce))}, {"master", std::string(name_of(plan.master))}, {"moment", std::string(name_of(plan.moment))}, {"logits", std::string(name_of(plan.logits))}};
+      m.machine = facts_.machine;
+      m.data_fingerprint = data_->corpus.hash(), m.tokenizer_sha256 = data_->tokens.fingerprint();
+      m.parent_step = facts_.parent_step;
+      m.saved_at = observe::timestamp();
+      m.seconds_trained = facts_.seconds_before + seconds(clock::now() - started_);
+      auto const done = to.commit(m);
+      if (!done.note.empty()) out_->say(p.step, done.note);
+      for (auto const& sentence : checkpoint::prune_checkpoints(facts_.run, r.checkpoint.keep).damaged) out_->say(p.step, sentence);
+      last_saved_ = done.directory;
+      saved_ = step_ended_ = clock::now();
+    }
+  }
+  std::filesystem::path const& last_saved() const { return last_saved_; }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  static constexpr std::int64_t held_out_limit = 1 << 16;  ///< tokens: an evaluation looks at no more
+  static double seconds(clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+  run_facts facts_;
+  data::prepared const* data_;
+  data::loader order_;
+  outputs* out_;
+  data::held_out_set held_;
+  data::micro_batch room_;
+  train::consumed_baseline baseline_;
+  clock::time_point started_, step_ended_, saved_;
+  std::int64_t first_step_ = 0;
+  double busy_ = 0;
+  std::optional<observe::evaluation_record> last_;
+  std::filesystem::path last_saved_;
+};
+
+}  // namespace tenon::app

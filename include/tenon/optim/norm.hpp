@@ -1,0 +1,33 @@
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "tenon/exec/cpu/vector.hpp"
+
+namespace tenon::optim {
+
+/// Members of a team never outnumber this; partial sums have fixed places.
+inline constexpr int most_members = 256;
+
+/// Sum of squares of this member's part of a flat fp32 buffer: fp32 within runs of 4096 elements, fp64 across them.
+/// Infinity or NaN anywhere makes the sum infinite or NaN: the overflow check of loss scaling costs nothing more.
+inline double sum_of_squares(float const* x, std::int64_t n) {
+  using namespace exec::cpu;
+  constexpr std::int64_t run = 4096;
+  double total = 0;
+  for (std::int64_t first = 0; first < n; first += run) {
+    auto const count = n - first < run ? n - first : run;
+    total += double(dot(x + first, x + first, count));
+  }
+  return total;
+}
+
+/// Factor that brings a gradient of norm `norm` down to `limit`; 1 when it is smaller or when clipping is off (limit 0).
+/// As torch.nn.utils.clip_grad_norm_: limit / (norm + 1e-6), at most 1.
+inline float clip_factor(double norm, double limit) {
+  if (limit <= 0) return 1.f;
+  double const factor = limit / (norm + 1e-6);
+  return factor < 1 ? float(factor) : 1.f;
+}
+
+}  // namespace tenon::optim

@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "tenon/nn/layout.hpp"
+
+namespace tenon::optim {
+
+/// How a parameter's role is treated. Every role has exactly one route; a role without one does not compile.
+enum class route : std::uint8_t { decayed, undecayed, frozen, by_rule };
+
+template <nn::role R>
+consteval route route_of() {
+  if constexpr (R == nn::role::hidden || R == nn::role::embedding || R == nn::role::adapter) return route::decayed;
+  else if constexpr (R == nn::role::norm || R == nn::role::bias) return route::undecayed;
+  else if constexpr (R == nn::role::router_bias) return route::by_rule;  // moved by the router's own rule, not by a gradient
+  else static_assert(R != R, "[tenon.role_routed] a parameter has a role that the optimizer does not route; add it to optim/routes.hpp");
+}
+constexpr route route_of(nn::role r) {
+  switch (r) {
+    case nn::role::hidden: return route_of<nn::role::hidden>();
+    case nn::role::embedding: return route_of<nn::role::embedding>();
+    case nn::role::norm: return route_of<nn::role::norm>();
+    case nn::role::bias: return route_of<nn::role::bias>();
+    case nn::role::router_bias: return route_of<nn::role::router_bias>();
+    case nn::role::adapter: return route_of<nn::role::adapter>();
+  }
+  return route::frozen;
+}
+
+/// A run of the flat buffer in which all elements are treated alike.
+struct region {
+  std::int64_t first, last;
+  bool decays;
+};
+
+/// The flat buffer's regions, neighbours of the same kind merged. Padding belongs to the parameter before it.
+inline std::vector<region> regions(std::vector<nn::parameter_place> const& places, std::int64_t total) {
+  std::vector<region> all;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    auto const r = route_of(places[i].parameter_role);
+    if (r == route::frozen || r == route::by_rule) continue;
+    std::int64_t const first = places[i].offset, last = i + 1 < places.size() ? places[i + 1].offset : total;
+    bool const decays = r == route::decayed;
+    if (!all.empty() && all.back().last == first && all.back().decays == decays) all.back().last = last;
+    else all.push_back({first, last, decays});
+  }
+  return all;
+}
+
+/// f(first, last, decays) on the part of `all` that lies in [from, to).
+template <class F>
+inline void for_each_region(std::vector<region> const& all, std::int64_t from, std::int64_t to, F&& f) {
+  for (auto const& r : all) {
+    auto const first = r.first > from ? r.first : from, last = r.last < to ? r.last : to;
+    if (first < last) f(first, last, r.decays);
+  }
+}
+
+}  // namespace tenon::optim

@@ -1,0 +1,8 @@
+#pragma once
+/// Everything a trainer needs: the recipe, the engine, the loop, the program. A recipe alone (checks, plan, no LibTorch)
+/// is <tenon/recipe.hpp> and <tenon/exec/plan.hpp>.
+#include "tenon/app/run.hpp"
+#include "tenon/recipe.hpp"
+#include "tenon/variants/base.hpp"
+#include "tenon/variants/pro.hpp"
+#include "tenon/variants/ultra.hpp"

@@ -1,0 +1,103 @@
+#pragma once
+#include <cstring>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tenon/checkpoint/manifest.hpp"
+#include "tenon/checkpoint/retention.hpp"
+#include "tenon/checkpoint/safetensors.hpp"
+#include "tenon/checkpoint/transaction.hpp"
+#include "tenon/train/component.hpp"
+
+/// Between the typed training state and the files of a checkpoint. Both directions run the components' own `visit`.
+namespace tenon::train {
+
+inline char const* name_of(file f) {
+  switch (f) {
+    case file::model: return "model.safetensors";
+    case file::optimizer: return "optimizer.safetensors";
+    case file::state: return "state.safetensors";
+  }
+  return "";
+}
+
+namespace detail {
+
+/// Lists what the components hold, without copying tensors; single numbers become rank-0 tensors.
+struct collector {
+  std::map<file, std::vector<checkpoint::tensor_view>> files;
+  std::deque<std::int64_t> integers;
+  std::deque<double> reals;
+
+  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
+    files[f].push_back({name, checkpoint::dtype::F32, shape, data});
+  }
+  void number(std::string const& name, std::int64_t& value) {
+    files[file::state].push_back({name, checkpoint::dtype::I64, {}, &integers.emplace_back(value)});
+  }
+  void number(std::string const& name, double& value) {
+    files[file::state].push_back({name, checkpoint::dtype::F64, {}, &reals.emplace_back(value)});
+  }
+};
+
+/// Copies a checkpoint's tensors into the components, and notices what is missing, of another shape, or left over.
+class restorer {
+ public:
+  explicit restorer(checkpoint::path const& directory) : directory_(directory) {
+    for (auto const f : {file::model, file::optimizer, file::state})
+      files_.emplace(f, checkpoint::safetensors_file(directory / name_of(f)));
+  }
+  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
+    copy(f, name, checkpoint::dtype::F32, shape, data);
+  }
+  void number(std::string const& name, std::int64_t& value) { copy(file::state, name, checkpoint::dtype::I64, {}, &value); }
+  void number(std::string const& name, double& value) { copy(file::state, name, checkpoint::dtype::F64, {}, &value); }
+
+  /// Throws if a file holds a tensor that no component asked for: state that this program would silently drop.
+  void finish() const {
+    for (auto const& [f, content] : files_)
+      for (auto const& [name, unused] : content.tensors())
+        if (taken_.count({f, name}) == 0)
+          throw error("'" + (directory_ / name_of(f)).string() + "' holds '" + name +
+                      "', which this program has no place for; it was written by another recipe or version. Resume with that one");
+  }
+
+ private:
+  void copy(file f, std::string const& name, checkpoint::dtype type, std::vector<std::int64_t> const& shape, void* to) {
+    auto const& found = files_.at(f).at(name);
+    if (found.type != type || found.shape != shape)
+      throw error("tensor '" + name + "' in '" + (directory_ / name_of(f)).string() +
+                  "' has another dtype or shape than this recipe's; it was written by another recipe. Resume with that one");
+    std::memcpy(to, found.bytes.data(), found.bytes.size());
+    taken_.emplace(f, name);
+  }
+  checkpoint::path directory_;
+  std::map<file, checkpoint::safetensors_file> files_;
+  std::set<std::pair<file, std::string>> taken_;
+};
+
+}  // namespace detail
+
+/// Adds the trainer's whole state to a checkpoint that is being written.
+template <class Transaction, class Trainer>
+void save_state(Transaction& to, Trainer& t) {
+  detail::collector list;
+  auto components = t.components();
+  std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, list), ...); }, components);
+  for (auto& [f, tensors] : list.files) to.add_tensors(name_of(f), std::move(tensors));
+}
+
+/// Puts a verified checkpoint's state into the trainer. Throws tenon::error, naming file and tensor, when it does not fit.
+template <class Trainer>
+void load_state(checkpoint::path const& directory, Trainer& t) {
+  detail::restorer from(directory);
+  auto components = t.components();
+  std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, from), ...); }, components);
+  from.finish();
+  t.engine().refresh_copy();
+}
+
+}  // namespace tenon::train

@@ -1,0 +1,31 @@
+#pragma once
+#include "tenon/data/prefetcher.hpp"
+#include "tenon/train/step.hpp"
+
+namespace tenon::train {
+
+/// Why a loop ended.
+enum class outcome { finished, interrupted };
+
+/// The whole training loop. `batches` hands out the rows of each step in the data's order; `host` is told what happened and
+/// decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop (`interrupted`).
+///
+/// The step itself is train::step; nothing else here touches a tensor.
+template <class Trainer, class Host>
+outcome loop(Trainer& t, data::prefetcher& batches, Host& host) {
+  data::micro_batch batch;
+  host.begin(t);
+  while (t.progress().step < t.total().count) {
+    batches.take(batch);
+    step_report const report = step(t, batch);
+    host.report(t, batch, report);
+
+    bool const last = t.progress().step == t.total().count, stop = host.interrupted();
+    if (stop || last || host.save_due(t)) host.save(t);  // first what must not be lost
+    if (stop && !last) return outcome::interrupted;
+    if (last || host.evaluate_due(t)) host.evaluate(t);
+  }
+  return host.interrupted() ? outcome::interrupted : outcome::finished;
+}
+
+}  // namespace tenon::train

@@ -1,0 +1,59 @@
+#pragma once
+#include <vector>
+
+#include "tenon/exec/activations.hpp"
+#include "tenon/exec/cpu/executor.hpp"
+#include "tenon/exec/store.hpp"
+
+namespace tenon::train {
+
+/// A model of static layers with its parameters and memory: what the step drives. (`autograd_engine` is the same door for
+/// a torch::nn::Module.)
+template <class Model, class Compute>
+class static_engine {
+ public:
+  using model = Model;
+  using compute = Compute;
+  using executor = exec::cpu::executor<Compute>;
+
+  /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample.
+  static_engine(std::int64_t num_rows, std::int64_t keys, int members, double rope_theta)
+      : memory_(num_rows, members, keys, rope_theta), places_(exec::parameter_places<Model>()) {}
+
+  std::vector<nn::parameter_place> const& places() const { return places_; }
+  std::int64_t size() const { return store_.size; }  ///< elements of the flat buffers
+  float* master() const { return store_.master(); }
+  float* gradient() const { return store_.gradient(); }
+  Compute* copy() const { return store_.compute(); }
+  void initialise(std::uint64_t seed, double std_dev) const { store_.initialise(seed, std_dev); }
+  void refresh_copy() const { store_.refresh_copy(); }
+  std::int64_t activation_bytes() const { return memory_.bytes(); }
+  auto const& store() const { return store_; }
+  auto const& memory() const { return memory_; }
+
+  executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member)}; }
+
+  void clear_loss(executor& x) const { *memory_.saved.head.loss.row(x.member()) = 0; }
+  /// Sum of -log p over the rows with a target since `clear_loss`, in the order of the members.
+  double loss_sum(int members) const {
+    double total = 0;
+    for (int m = 0; m < members; ++m) total += *memory_.saved.head.loss.row(m);
+    return total;
+  }
+
+  void forward_backward(executor& x, nn::micro_batch b, float seed, bool first) const {
+    b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;
+    Model::forward_backward(x, store_, b, memory_.saved, memory_.scratch, seed, first);
+  }
+  void evaluate(executor& x, nn::micro_batch b) const {
+    b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;
+    Model::evaluate(x, store_, b, memory_.saved);
+  }
+
+ private:
+  exec::parameter_store<Model, Compute> store_;
+  exec::activations<Model, Compute> memory_;
+  std::vector<nn::parameter_place> places_;
+};
+
+}  // namespace tenon::train

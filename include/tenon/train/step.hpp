@@ -1,0 +1,64 @@
+#pragma once
+#include <cmath>
+#include <string>
+
+#include "tenon/core/error.hpp"
+#include "tenon/optim/norm.hpp"
+#include "tenon/train/rows.hpp"
+#include "tenon/train/trainer.hpp"
+
+namespace tenon::train {
+
+/// What a step found out.
+struct step_report {
+  double loss = 0;           ///< nats per token: sum over all micro-batches / count
+  std::int64_t count = 0;    ///< tokens with a target
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
+  bool skipped = false;      ///< the scaled gradient overflowed: nothing moved
+};
+
+/// One optimizer step, whole. The team enters one parallel region; inside it every member runs these lines.
+template <class Trainer>
+step_report step(Trainer& t, data::micro_batch const& batch) {
+  auto const& r = t.recipe();
+  auto const& engine = t.engine();
+  auto& state = t.optimizer_state();
+  step_report report{.count = batch.num_targets, .learning_rate = t.learning_rate()};
+  float const seed = float(t.loss_scale() / double(report.count > 0 ? report.count : 1));  // one division, before any backward pass
+
+  auto region = [&](int member) {
+    auto x = engine.on(t.team(), member);
+    engine.clear_loss(x);
+    for (std::int64_t first = 0; first < batch.samples; first += t.micro_samples())
+      engine.forward_backward(x, rows_of(batch, first, t.micro_samples()), seed, first == 0);
+    x.barrier();
+
+    auto const mine = x.part(engine.size(), 1024);
+    t.squares(member) = optim::sum_of_squares(engine.gradient() + mine.first, mine.size());
+    x.barrier();
+    double const norm = t.norm();  // every member computes the same number
+    if (member == 0) report.gradient_norm = norm;
+    if (!std::isfinite(norm)) return;
+
+    auto const factor = float(optim::clip_factor(norm, r.optimizer.clip) / t.loss_scale());
+    auto const constants = Trainer::optimizer::prepare(r.optimizer, report.learning_rate, state.updates + 1, factor);
+    optim::for_each_region(t.regions(), mine.first, mine.last, [&](std::int64_t first, std::int64_t last, bool decays) {
+      Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), first, last, decays);
+    });
+  };
+  t.team().run(region);
+
+  report.loss = engine.loss_sum(t.team().size()) / double(report.count > 0 ? report.count : 1);
+  report.skipped = !std::isfinite(report.gradient_norm);
+  if constexpr (Trainer::scales_loss)
+    t.scaler().update(report.skipped, r.precision.growth, r.precision.backoff, r.precision.growth_interval);
+  else if (report.skipped)
+    throw error("the gradient of step " + std::to_string(t.progress().step + 1) + " is not finite (loss " + std::to_string(report.loss) +
+                "); no weight was changed. Lower schedule.peak, lengthen the warmup, or resume from the last checkpoint with other data");
+  state.updates += report.skipped ? 0 : 1;
+  t.advance(batch, report.count);
+  return report;
+}
+
+}  // namespace tenon::train
