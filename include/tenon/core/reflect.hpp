@@ -81,7 +81,7 @@ template <auto Value>
 consteval std::string_view enumerator_name() {
   constexpr std::string_view text = reflect::rendering<Value>();
   constexpr std::string_view name = reflect::last_identifier(text);
-  if constexpr (text.back() == ')' || name.empty() || (name[0] >= '0' && name[0] <= '9') || text.front() == '(')
+  if constexpr (name.empty() || (name[0] >= '0' && name[0] <= '9'))
     return {};
   else
     return name;

@@ -1,0 +1,153 @@
+#include "tenon/recipe/check.hpp"
+
+#include <string>
+#include <string_view>
+
+#include "recipe/support/recipes.hpp"
+#include "support/test.hpp"
+#include "tenon/recipe/violations.hpp"
+
+namespace {
+
+namespace tn = tenon;
+using namespace tenon::literals;
+using recipes::tiny;
+
+static_assert(tn::legal<tiny> && tn::check<tiny>() && tn::is_legal(tiny));
+static_assert(!tn::is_legal(tn::invalid{}));
+static_assert(sizeof(tn::checked<tiny>) == 1, "the base of a trainer is empty");
+
+/// Whether a change of the tiny recipe breaks exactly this rule, and whether the launch says the same sentence.
+template <class Change>
+bool breaks(std::string_view rule, Change change) {
+  auto r = tiny.edit(change);
+  auto const found = tn::violations(r);
+  DOCTEST_INFO("rules broken: " << found.size() << (found.empty() ? "" : ", first: " + found[0].text));
+  EXPECT(found.size() == 1);
+  return found.size() == 1 && found[0].rule == rule && !tn::is_legal(r) &&
+         found[0].text.starts_with("[tenon." + std::string(rule) + "] ");
+}
+
+TEST("one mistake breaks one rule") {
+  EXPECT(breaks("vocab_given", [](auto& r) { r.model.vocab = 0; }));
+  EXPECT(breaks("model_fields_given", [](auto& r) { r.model.layers = 0; }));
+  EXPECT(breaks("model_fields_given", [](auto& r) { r.model.heads = 0; }));
+  EXPECT(breaks("model_fields_given", [](auto& r) { r.model.kv_heads = -1; }));
+  EXPECT(breaks("heads_divide_hidden", [](auto& r) { r.model.heads = 5; }));
+  EXPECT(breaks("kv_heads_divide_heads", [](auto& r) { r.model.kv_heads = 3; }));
+  EXPECT(breaks("head_width_even", [](auto& r) { r.model.hidden = 60; }));
+  EXPECT(breaks("model_numbers_in_range", [](auto& r) { r.model.init_std = 0; }));
+  EXPECT(breaks("batch_given", [](auto& r) { r.batch.micro = 0_samples; }));
+  EXPECT(breaks("micro_divides_global", [](auto& r) { r.batch.micro = 3_samples; }));
+  EXPECT(breaks("sequence_within_positions", [](auto& r) { r.batch.sequence = 257_tokens; }));
+  EXPECT(breaks("target_memory_given", [](auto& r) { r.target.memory = 0_GiB; }));
+  EXPECT(breaks("horizon_given", [](auto& r) { r.horizon = 0_steps; }));
+  EXPECT(breaks("schedule_in_range", [](auto& r) { r.schedule.peak = 0; }));
+  EXPECT(breaks("schedule_in_range", [](auto& r) { r.schedule.floor = 1.5; }));
+  EXPECT(breaks("schedule_in_range", [](auto& r) { r.schedule.warmup = tn::percent{-1}; }));
+  EXPECT(breaks("warmup_within_horizon", [](auto& r) { r.schedule.warmup = 1'001_steps; }));
+  EXPECT(breaks("betas_in_range", [](auto& r) { r.optimizer.beta1 = 1; }));
+  EXPECT(breaks("optimizer_in_range", [](auto& r) { r.optimizer.epsilon = 0; }));
+  EXPECT(breaks("optimizer_in_range", [](auto& r) { r.optimizer.weight_decay = -1; }));
+  EXPECT(breaks("tokenizer_within_vocab", [](auto& r) { r.data.tokenizer_vocab = 513; }));
+  EXPECT(breaks("tokenizer_covers_bytes", [](auto& r) { r.data.tokenizer_vocab = 256; }));
+  EXPECT(breaks("held_out_in_range", [](auto& r) { r.data.held_out = 1; }));
+  EXPECT(breaks("checkpoint_in_range", [](auto& r) { r.checkpoint.keep = 0; }));
+  EXPECT(breaks("checkpoint_in_range", [](auto& r) { r.checkpoint.period = 0_minutes; }));
+  EXPECT(breaks("observe_in_range", [](auto& r) { r.observe.log_every = 0_steps; }));
+}
+
+TEST("values that are not numbers are outside of every range") {
+  double const nan = __builtin_nan("");
+  EXPECT(breaks("schedule_in_range", [nan](auto& r) { r.schedule.peak = nan; }));
+  EXPECT(breaks("optimizer_in_range", [nan](auto& r) { r.optimizer.clip = nan; }));
+  EXPECT(breaks("held_out_in_range", [nan](auto& r) { r.data.held_out = nan; }));
+}
+
+TEST("several mistakes are all found at launch, with their values") {
+  auto const r = tiny.edit([](auto& one) {
+    one.model.heads = 5;
+    one.batch.micro = 3_samples;
+    one.optimizer.beta2 = 2;
+  });
+  auto const found = tn::violations(r);
+  REQUIRE(found.size() == 3);
+  EXPECT(found[0].text.ends_with("(model.hidden = 64, model.heads = 5)"));
+  EXPECT(found[1].text.ends_with("(batch.global = 16, batch.micro = 3)"));
+  EXPECT(found[2].text.ends_with("(optimizer.beta1 = 0.9, optimizer.beta2 = 2)"));
+  EXPECT_THROWS_WITH(tn::require_legal(r), "[tenon.heads_divide_hidden]");
+}
+
+// bf16 on a target that computes it by emulation.
+constexpr auto on_v100 = tiny.with(tn::target::v100{}, tn::precision::bf16{});
+static_assert(!tn::is_legal(on_v100));
+static_assert(tn::is_legal(on_v100.edit([](auto& r) { r.precision.emulated = true; })));
+static_assert(tn::is_legal(on_v100.with(tn::precision::fp16{})) && tn::is_legal(on_v100.with(tn::precision::native{})));
+static_assert(tn::is_legal(on_v100.with(tn::target::h200{})) && !tn::is_legal(on_v100.with(tn::target::cpu{})));
+static_assert(!tn::is_legal(tiny.with(tn::precision::fp16{})));
+
+// A horizon in epochs is comparable with a warmup in steps only once the size of an epoch is known.
+constexpr auto by_epoch = tiny.with(tn::horizon{2_epochs});
+static_assert(tn::is_legal(by_epoch));
+static_assert(tn::is_legal(by_epoch, {.samples_per_epoch = 800_samples}));   // 100 steps
+static_assert(!tn::is_legal(by_epoch, {.samples_per_epoch = 792_samples}));  // 99 steps
+
+// Curricula.
+constexpr auto staged(tn::horizon h, auto const& c) { return tiny.with(h, c); }
+constexpr auto worked = tn::curriculum::by_length({{.until = 5_epochs, .high = 0.3},
+                                                   {.until = 15_epochs, .low = 0.3, .high = 0.7},
+                                                   {.until = 20_epochs, .low = 0.7}});
+static_assert(tn::is_legal(staged(20_epochs, worked)) && tn::is_legal(staged(10_epochs, worked)));
+static_assert(!tn::is_legal(staged(21_epochs, worked)) && tn::is_legal(staged(1'000_steps, worked)));
+constexpr auto by_step =
+    tn::curriculum::by_field("hardness", {{.until = 500_steps, .high = 0.6}, {.until = 1'000_steps}});
+static_assert(tn::is_legal(staged(1'000_steps, by_step)) && !tn::is_legal(staged(1'001_steps, by_step)));
+static_assert(by_step.by == tn::curriculum::difficulty::field && by_step.field == "hardness");
+constexpr auto mixed = tn::curriculum::by_length({{.until = 5_epochs}, {.until = 1'000_steps}});
+static_assert(!tn::is_legal(staged(1'000_steps, mixed)));
+constexpr auto overlapping =
+    tn::curriculum::by_length({{.until = 5_epochs, .high = 0.5}, {.until = 20_epochs, .low = 0.2}});
+static_assert(tn::is_legal(staged(20_epochs, overlapping)));
+constexpr auto gap = tn::curriculum::by_length({{.until = 5_epochs, .high = 0.5}, {.until = 20_epochs, .low = 0.6}});
+static_assert(!tn::is_legal(staged(20_epochs, gap)) && tn::curriculum::first_gap(gap) == 0.5);
+
+// Other optimizers, memory, foreign modules.
+static_assert(tn::is_legal(tiny.with(tn::optimizer::sgd{})));
+static_assert(!tn::is_legal(tiny.with(tn::optimizer::sgd{.momentum = 1})));
+static_assert(!tn::is_legal(tiny.with(tn::optimizer::sgd{.momentum = 0, .nesterov = true})));
+static_assert(tn::is_legal(tiny.with(tn::memory::recompute{.every = 2})));
+static_assert(!tn::is_legal(tiny.with(tn::memory::recompute{.every = 3})));
+static_assert(!tn::is_legal(tiny.with(tn::memory::recompute{.every = 0})));
+struct net;
+constexpr auto foreign = tn::recipe(tn::model::torch_module<net>{.vocab = 512});
+static_assert(tn::is_legal(foreign) && !tn::is_legal(foreign.with(tn::memory::recompute{})));
+static_assert(!tn::is_legal(tn::recipe(tn::model::torch_module<net>{})));
+
+// A policy of the user's own: an aggregate, and where its fields have ranges an overload beside it.
+namespace own {
+struct halving {
+  using axis = tn::axis::schedule;
+  static constexpr std::string_view kind = "halving";
+  double peak = 1e-3;
+  tn::steps every = tn::steps{100};
+  constexpr double at(tn::steps step, tn::steps, tn::tokens) const {
+    double rate = peak;
+    for (auto n = step / every; n > 0; --n) rate /= 2;
+    return rate;
+  }
+  constexpr tn::steps ramp(tn::steps, tn::tokens) const { return tn::steps{0}; }
+};
+constexpr bool in_range(halving const& h) { return h.peak > 0 && h.every > tn::steps{0}; }
+}  // namespace own
+constexpr auto halved = tiny.with(own::halving{});
+static_assert(tn::legal<halved> && halved.schedule.at(250_steps, 1'000_steps, 1_tokens) == 2.5e-4);
+static_assert(!tn::is_legal(halved.edit([](auto& r) { r.schedule.every = 0_steps; })));
+
+TEST("an illegal schedule of the user's own is said at launch as well") {
+  auto const r = halved.edit([](auto& one) { one.schedule.peak = -1; });
+  auto const found = tn::violations(r);
+  REQUIRE(found.size() == 1);
+  EXPECT(found[0].text.find("schedule = halving") != std::string::npos);
+}
+
+}  // namespace

@@ -1,0 +1,103 @@
+// docs/policies.md says of every policy and field what the types say.
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "support/test.hpp"
+#include "tenon/core/hetero.hpp"
+#include "tenon/recipe/fields.hpp"
+
+namespace {
+
+namespace tn = tenon;
+struct module_of_someone;
+
+std::string read_page() {
+  char const* root = std::getenv("TENON_SOURCE_DIR");
+  if (root == nullptr)
+    throw tn::error("TENON_SOURCE_DIR is not set; run the tests with ./tenon test, or set it to the repository");
+  std::ifstream file(std::string(root) + "/docs/policies.md");
+  std::ostringstream all;
+  all << file.rdbuf();
+  if (!file || all.str().empty()) throw tn::error("docs/policies.md could not be read under " + std::string(root));
+  return all.str();
+}
+
+/// The part of the page under "### `name".
+std::string section(std::string const& page, std::string const& name) {
+  auto begin = page.find("### `" + name + "`");
+  if (begin == page.npos) begin = page.find("### `" + name + "<");
+  if (begin == page.npos) return {};
+  auto const end = page.find("\n#", begin + 3);
+  return page.substr(begin, end - begin);
+}
+
+int count_rows(std::string const& text) {
+  int rows = 0;
+  for (auto at = text.find("\n| `"); at != text.npos; at = text.find("\n| `", at + 1)) ++rows;
+  return rows;
+}
+
+template <class Policy>
+void check_policy(std::string const& page, Policy policy) {
+  std::string const axis(Policy::axis::name), kind(Policy::kind);
+  std::string const text = section(page, axis == kind ? kind : axis + "::" + kind);
+  DOCTEST_INFO("policy " << axis << "::" << kind);
+  REQUIRE(!text.empty());
+  int fields = 0;
+  auto one_field = [&](std::string_view name, auto const& member) {
+    using traits = tn::field_traits<std::remove_cvref_t<decltype(member)>>;
+    using value_type = typename traits::value_type;
+    ++fields;
+    std::string const row = "| `" + std::string(name) + "` | " + tn::to_text(traits::classification) + " | " +
+                            tn::to_text(traits::belongs_to) + " | ";
+    DOCTEST_INFO("row " << row);
+    auto const at = text.find(row);
+    REQUIRE(at != text.npos);
+    std::string written = text.substr(at + row.size(), text.find(" |", at + row.size()) - at - row.size());
+    if constexpr (tn::is_leaf<value_type>) {
+      value_type const value = member;
+      if (written == "required") return;  // no default to compare; a rule refuses what was left out
+      REQUIRE(written.size() > 2);
+      written = written.substr(1, written.size() - 2);
+      if (written.front() == '"') written = written.substr(1, written.size() - 2);
+      value_type read{};
+      tn::parse_text(written, read);
+      EXPECT_EQ(tn::to_text(read), tn::to_text(value));
+    }
+  };
+  if constexpr (tn::is_leaf<Policy>)
+    one_field(kind, policy);
+  else
+    tn::for_each_field(policy, one_field);
+  EXPECT_EQ(count_rows(text), fields);
+  bool const usual = std::is_same_v<Policy, tn::default_policy_t<typename Policy::axis>>;
+  std::string const name = axis == kind ? kind : axis + "::" + kind;
+  EXPECT((page.find("Digest of the choice: " + tn::to_text(Policy::axis::choice) + ". Default: `" + name + "`.") !=
+          page.npos) == usual);
+}
+
+TEST("docs/policies.md agrees with the types") {
+  auto const page = read_page();
+  int policies = 0;
+  tn::hetero::for_each(
+      tn::hetero::make(tn::model::deepseek_llm{}, tn::model::torch_module<module_of_someone>{}, tn::target::native{},
+                       tn::target::cpu{}, tn::target::h100{}, tn::target::h200{}, tn::target::a100_80{},
+                       tn::target::v100{}, tn::precision::fp32{}, tn::precision::bf16{}, tn::precision::fp16{},
+                       tn::precision::native{}, tn::objective::next_token{}, tn::horizon{}, tn::batch{},
+                       tn::data::corpus{}, tn::curriculum::none{}, tn::curriculum::stages<3>{}, tn::optimizer::adamw{},
+                       tn::optimizer::sgd{}, tn::schedule::constant{}, tn::schedule::warmup_linear{},
+                       tn::schedule::warmup_cosine{}, tn::schedule::warmup_stable_decay{}, tn::schedule::inverse_sqrt{},
+                       tn::trainable::all{}, tn::memory::keep{}, tn::memory::recompute{}, tn::parallel::single{},
+                       tn::checkpoint::never{}, tn::checkpoint::every{}, tn::observe::standard{}, tn::seed{}),
+      [&](auto const& policy) {
+        check_policy(page, policy);
+        ++policies;
+      });
+  int headings = 0;
+  for (auto at = page.find("\n### `"); at != page.npos; at = page.find("\n### `", at + 1)) ++headings;
+  EXPECT_EQ(headings, policies);
+}
+
+}  // namespace
