@@ -58,6 +58,13 @@ TEST("fields are overridden with = and with a space, in any of their units") {
   EXPECT(parsed({"--horizon=2_epochs"}).recipe.horizon == tn::horizon{2_epochs});
 }
 
+TEST("a change of what is compiled in is acknowledged with its value") {
+  parsed const p({"--change=schedule=warmup_cosine", "--change", "batch.sequence=128_tokens"});
+  EXPECT(
+      (p.line.changes == std::vector<tn::assignment>{{"schedule", "warmup_cosine"}, {"batch.sequence", "128_tokens"}}));
+  EXPECT_THROWS_WITH(parsed({"--change=schedule=constant"}), "schedule is compiled in (it is warmup_cosine)");
+}
+
 TEST("every mistake is a sentence") {
   EXPECT_THROWS_WITH(parsed({"--schedule.paek=1"}), "unknown option --schedule.paek; did you mean --schedule.peak?");
   EXPECT_THROWS_WITH(parsed({"--plna"}), "did you mean --plan?");

@@ -155,6 +155,27 @@ TEST("what differs is named") {
   EXPECT(tn::differences(tn::list_fields(tiny), tn::list_fields(tiny)).empty());
 }
 
+TEST("a resume needs the same identity, and numbers only change on purpose") {
+  auto const saved = tn::list_fields(tiny);
+  auto const resumes = [&](auto const& r, std::vector<std::string> const& changed = {}) {
+    tn::require_same_run(saved, tn::list_fields(r), changed);
+    return true;
+  };
+  EXPECT(resumes(tiny));
+  EXPECT(resumes(tiny.edit([](auto& r) { r.batch.micro = 8_samples, r.checkpoint.keep = 7; })));
+  auto const wider = tiny.edit([](auto& r) { r.model.hidden = 128; });
+  EXPECT_THROWS_WITH(resumes(wider), "model.hidden is 64 in it and 128 in this program");
+  EXPECT_THROWS_WITH(resumes(wider, {"model.hidden"}), "another model");
+  auto const hotter = tiny.edit([](auto& r) { r.schedule.peak = 2e-3; });
+  EXPECT_THROWS_WITH(resumes(hotter),
+                     "schedule.peak = 0.001, and now it is 0.002; to change it on purpose add --change");
+  EXPECT(resumes(hotter, {"schedule.peak"}));
+  EXPECT_THROWS_WITH(resumes(hotter, {"schedule.pea"}), "schedule.peak");
+  auto const flat = tiny.with(tn::schedule::constant{});
+  EXPECT_THROWS_WITH(resumes(flat), "schedule = warmup_cosine, and now it is constant");
+  EXPECT(resumes(flat, {"schedule"}));
+}
+
 tn::origin from(auto const& r, std::string_view path) {
   for (auto const& l : tn::describe_fields(r))
     if (l.path == path) return l.from;

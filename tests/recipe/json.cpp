@@ -62,4 +62,15 @@ TEST("what is not understood is an error, and leaves the recipe alone") {
   EXPECT(r.schedule.peak == 5e-4);
 }
 
+TEST("a list of fields survives the manifest") {
+  auto const list = tn::list_fields(staged);
+  auto const back = tn::fields_from_json(json::parse(tn::fields_to_json(list).dump()));
+  EXPECT(back.size() == list.size());
+  EXPECT(tn::differences(list, back).empty());
+  for (std::size_t i = 0; i < list.size(); ++i)
+    EXPECT((back[i].classification == list[i].classification && back[i].belongs_to == list[i].belongs_to &&
+            back[i].choice == list[i].choice && back[i].path == list[i].path));
+  EXPECT_THROWS_WITH(tn::fields_from_json(json::parse(R"([{"path": "x"}])")), "cannot be read");
+}
+
 }  // namespace

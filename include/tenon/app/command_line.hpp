@@ -25,7 +25,8 @@ struct command_line {
   bool help = false;                  ///< --help
   bool json = false;                  ///< --json: machine-readable output
   std::vector<assignment> overrides;  ///< --PATH=VALUE, already in the recipe; --steps N appears as horizon
-  std::vector<assignment> changes;    ///< --change PATH=VALUE, already in the recipe, allowed to differ on resume
+  std::vector<assignment> changes;    ///< --change PATH=VALUE, already in the recipe, allowed to differ on resume; a
+                                    ///< fixed field or a policy may be named with the value that is compiled in
 };
 
 namespace app {
@@ -70,6 +71,14 @@ void assign(Recipe& r, std::vector<assignment>& into, std::string_view option, s
       throw error(std::string(option) + " sets " + path + ", which was set to " + a.value + " before; give it once");
   set_field(r, path, value);
   into.push_back({std::move(path), std::move(value)});
+}
+
+/// --change of something compiled in: it changes nothing here, but says that the difference to the run is meant.
+template <class Recipe>
+bool names_compiled_value(Recipe const& r, std::string_view path, std::string_view value) {
+  for (auto const& f : list_fields(r))
+    if (f.path == path && f.classification == field_class::fixed) return f.value == value;
+  return false;
 }
 
 template <class Recipe>
@@ -158,7 +167,11 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
       std::size_t const split = value.find('=');
       if (split == value.npos || split == 0)
         throw error("--change needs a field and a value: --change schedule.peak=1e-4, not \"" + value + "\"");
-      app::assign(r, c.changes, "--change", value.substr(0, split), value.substr(split + 1));
+      auto path = value.substr(0, split), to = value.substr(split + 1);
+      if (app::names_compiled_value(r, path, to))
+        c.changes.push_back({std::move(path), std::move(to)});
+      else
+        app::assign(r, c.changes, "--change", std::move(path), std::move(to));
     }
   }
   if (!c.help) require_legal(r);

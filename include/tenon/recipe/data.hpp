@@ -17,10 +17,10 @@ struct corpus {
   using axis = tenon::axis::data;
   static constexpr std::string_view kind = "corpus";
 
-  fixed<int> tokenizer_vocab = 0;               ///< entries of the tokenizer; 0 means the model's vocabulary
-  double held_out = 0.05;                       ///< share of documents kept for evaluation, in [0, 1)
-  data::invalid invalid = data::invalid::stop;  ///< what a bad record does
-  operational<std::string_view> text = "text";  ///< JSONL field that holds the text
+  fixed<int> tokenizer_vocab = 0;                ///< entries of the tokenizer; 0 means the model's vocabulary
+  double held_out = 0.05;                        ///< share of documents kept for evaluation, in [0, 1)
+  data::invalid invalid = data::invalid::stop;   ///< what a bad record does
+  operational<std::string_view> text = "text";   ///< JSONL field that holds the text
   operational<std::string_view> tokenizer = "";  ///< a tokenizer.json to use; empty: train one on the corpus
 };
 

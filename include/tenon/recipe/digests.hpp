@@ -54,4 +54,29 @@ inline std::vector<field_difference> differences(std::vector<field_entry> const&
   return found;
 }
 
+/// Whether a path is among those that were changed on purpose; changing a policy covers its fields.
+inline bool is_changed(std::string_view path, std::vector<std::string> const& changed) {
+  for (auto const& c : changed)
+    if (path == c || (path.size() > c.size() && path.substr(0, c.size()) == c && path[c.size()] == '.')) return true;
+  return false;
+}
+
+/// Throws tenon::error, naming the field, where a run saved with the fields `saved` must not be resumed with the fields
+/// `now`: another identity never, other numbers only for the paths in `changed` (from --change). Layout may differ.
+inline void require_same_run(std::vector<field_entry> const& saved, std::vector<field_entry> const& now,
+                             std::vector<std::string> const& changed) {
+  auto const value = [](std::string const& v) { return v.empty() ? std::string("not there") : v; };
+  auto const found = differences(saved, now);
+  for (auto const& d : found)
+    if (d.belongs_to == digest::identity)
+      throw error("the checkpoint is of another model or optimizer: " + d.path + " is " + value(d.before) +
+                  " in it and " + value(d.after) +
+                  " in this program; give another --run, or build the recipe it was made with");
+  for (auto const& d : found)
+    if (d.belongs_to == digest::numbers && !is_changed(d.path, changed))
+      throw error("this run was started with " + d.path + " = " + value(d.before) + ", and now it is " +
+                  value(d.after) + "; to change it on purpose add --change " + d.path + "=" +
+                  (d.after.empty() ? "..." : d.after) + ", else give another --run");
+}
+
 }  // namespace tenon

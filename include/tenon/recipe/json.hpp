@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
@@ -87,8 +88,8 @@ void node_from_json(nlohmann::ordered_json const& node, std::string const& path,
 }  // namespace fields
 
 /// {"model": {"kind": "deepseek_llm", "vocab": 32256, ...}, "horizon": "1000_steps", ...}: every axis, every field.
-template <class Recipe>
-nlohmann::ordered_json to_json(Recipe const& r) {
+template <class... Policies>
+nlohmann::ordered_json to_json(recipe_t<Policies...> const& r) {
   auto all = nlohmann::ordered_json::object();
   for_each_axis(r, [&](auto tag, auto const& policy) {
     using policy_type = std::remove_cvref_t<decltype(policy)>;
@@ -107,11 +108,11 @@ nlohmann::ordered_json to_json(Recipe const& r) {
 /// Sets the trajectory and operational fields of a recipe from JSON. A key left out keeps its value. Throws
 /// tenon::error for an unknown key, for another policy than the one compiled in, and for another value of a fixed
 /// field.
-template <class Recipe>
-void from_json(nlohmann::ordered_json const& all, Recipe& r) {
+template <class... Policies>
+void from_json(nlohmann::ordered_json const& all, recipe_t<Policies...>& r) {
   if (!all.is_object()) throw error("the JSON of the recipe must be an object with one key per axis");
   std::vector<std::string> axes;
-  Recipe changed = r;
+  auto changed = r;
   for_each_axis(changed, [&](auto tag, auto& policy) {
     using policy_type = std::remove_cvref_t<decltype(policy)>;
     std::string const path(decltype(tag)::name);
@@ -132,6 +133,40 @@ void from_json(nlohmann::ordered_json const& all, Recipe& r) {
                 (near.empty() ? "; remove it" : "; did you mean " + near + "?"));
   }
   r = changed;
+}
+
+/// A list of fields as a JSON array, for the manifest of a checkpoint: a later program, perhaps of another recipe, can
+/// then name what differs without knowing the types of this one.
+inline nlohmann::ordered_json fields_to_json(std::vector<field_entry> const& list) {
+  auto all = nlohmann::ordered_json::array();
+  for (auto const& f : list)
+    all.push_back({{"path", f.path},
+                   {"value", f.value},
+                   {"class", to_text(f.classification)},
+                   {"digest", to_text(f.belongs_to)},
+                   {"choice", f.choice}});
+  return all;
+}
+
+/// Reads what fields_to_json wrote. Throws tenon::error where the array is not one of those.
+inline std::vector<field_entry> fields_from_json(nlohmann::ordered_json const& all) {
+  std::vector<field_entry> list;
+  try {
+    for (auto const& node : all) {
+      field_entry f{node.at("path").get<std::string>(),
+                    node.at("value").get<std::string>(),
+                    {},
+                    {},
+                    node.at("choice").get<bool>()};
+      parse_text(node.at("class").get<std::string>(), f.classification);
+      parse_text(node.at("digest").get<std::string>(), f.belongs_to);
+      list.push_back(f);
+    }
+  } catch (std::exception const& e) {
+    throw error(std::string("the list of fields in the manifest cannot be read (") + e.what() +
+                "); use the checkpoint before it");
+  }
+  return list;
 }
 
 }  // namespace tenon

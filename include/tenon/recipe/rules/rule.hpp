@@ -8,7 +8,7 @@
 #include "tenon/recipe/axes.hpp"
 
 /// A rule is a type with
-///   id        its name, in the sentence, in docs/rules.md and in tests/compile_fail/
+///   id        its name, in the sentence and in tests/compile_fail/
 ///   sentence  [tenon.id] what was chosen, why it cannot work. What to write instead
 ///   applies   whether it speaks about this type of recipe at all
 ///   holds     the predicate over a recipe's value; total: it divides by nothing that another rule has to refuse first
