@@ -36,7 +36,7 @@ struct curriculum_stage {
 /// A curriculum as plain data. No stages: one stage of everything.
 struct curriculum_plan {
   difficulty_by by = difficulty_by::length;
-  std::vector<curriculum_stage> stages;
+  std::vector<curriculum_stage> stages = {};
 };
 
 namespace detail {

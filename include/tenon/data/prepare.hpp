@@ -30,14 +30,14 @@ namespace tenon::data {
 
 /// Everything that `prepare` needs.
 struct prepare_options {
-  source_options source;
-  std::filesystem::path cache;  ///< directory for tokenizers and token stores; made if absent
-  std::string tokenizer_file;   ///< an existing tokenizer.json; empty: train one on the corpus
-  std::string end_of_text;      ///< of that file; empty: the first known one
-  bpe_options bpe;              ///< what to train otherwise
+  source_options source = {};
+  std::filesystem::path cache = {};  ///< directory for tokenizers and token stores; made if absent
+  std::string tokenizer_file = {};   ///< an existing tokenizer.json; empty: train one on the corpus
+  std::string end_of_text = {};      ///< of that file; empty: the first known one
+  bpe_options bpe = {};              ///< what to train otherwise
   std::int64_t sample_bytes =
       64 << 20;  ///< the tokenizer is trained on about so much text, chosen by hash of the documents
-  store_options store;
+  store_options store = {};
   verify check = verify::all;  ///< of a store found in the cache
 };
 

@@ -15,9 +15,9 @@ enum class on_bad {
 
 /// One thing in the input that could not be used: where and why.
 struct issue {
-  std::string file;
+  std::string file = {};
   std::int64_t line = 0;  ///< from 1; 0: the file as a whole
-  std::string reason;
+  std::string reason = {};
   /// "file:line: reason".
   std::string text() const { return file + (line > 0 ? ":" + std::to_string(line) : "") + ": " + reason; }
 };
@@ -35,11 +35,11 @@ struct report {
       0;                   ///< documents whose text occurred before (kept; all copies are on one side of the split)
   std::int64_t cut = 0;    ///< documents made by cutting a file that is too long for one, or a lone file
   std::int64_t empty = 0;  ///< files or records without any text
-  std::int64_t blank_lines = 0;  ///< of JSONL files
-  std::int64_t other_files = 0;  ///< in the directories, left out: hidden, binary, or of another extension
-  std::int64_t bad = 0;          ///< documents that could not be used
-  std::int64_t bad_bytes = 0;    ///< their size
-  std::vector<issue> issues;     ///< the first `max_issues` of them
+  std::int64_t blank_lines = 0;    ///< of JSONL files
+  std::int64_t other_files = 0;    ///< in the directories, left out: hidden, binary, or of another extension
+  std::int64_t bad = 0;            ///< documents that could not be used
+  std::int64_t bad_bytes = 0;      ///< their size
+  std::vector<issue> issues = {};  ///< the first `max_issues` of them
   static constexpr std::size_t max_issues = 50;
 
   /// Counts an issue; under on_bad::stop throws it.

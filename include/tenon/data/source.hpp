@@ -25,11 +25,12 @@ namespace tenon::data {
 
 /// What to read and how. Everything here is part of the cache key of the token store.
 struct source_options {
-  std::vector<std::string> paths;       ///< directories (searched recursively), text files, .jsonl/.ndjson files
-  std::vector<std::string> extensions;  ///< of files in directories, with the dot; empty: every file that is not binary
-  std::vector<std::string> exclude;     ///< path prefixes below a directory that are left out, such as "ATen/ops/"
-  std::string text_field = "text";      ///< of a JSONL record; a string
-  std::string difficulty_field;         ///< of a JSONL record; a number; empty: no difficulty is read
+  std::vector<std::string> paths = {};  ///< directories (searched recursively), text files, .jsonl/.ndjson files
+  std::vector<std::string> extensions =
+      {};  ///< of files in directories, with the dot; empty: every file that is not binary
+  std::vector<std::string> exclude = {};  ///< path prefixes below a directory that are left out, such as "ATen/ops/"
+  std::string text_field = "text";        ///< of a JSONL record; a string
+  std::string difficulty_field = {};      ///< of a JSONL record; a number; empty: no difficulty is read
   on_bad bad = on_bad::skip;
   std::int64_t max_document = 64 << 20;  ///< bytes: a longer text file is cut at line ends, a longer line is bad
 };
@@ -39,15 +40,15 @@ inline std::vector<std::string> header_extensions() { return {".h", ".hpp", ".hh
 
 /// One text with where it came from.
 struct document {
-  std::string text;  ///< well-formed UTF-8, not empty
+  std::string text = {};  ///< well-formed UTF-8, not empty
   float difficulty = std::numeric_limits<float>::quiet_NaN();
   int side = -1;  ///< -1: the split decides; 0: training; 1: held out (the tail of a lone file)
 };
 
 /// A file to be read.
 struct input_file {
-  std::string path;
-  std::string name;  ///< below the directory that was given, or the file's own name; orders and keys the input
+  std::string path = {};
+  std::string name = {};  ///< below the directory that was given, or the file's own name; orders and keys the input
   std::int64_t size = 0, modified = 0;  ///< bytes; nanoseconds since 1970
   bool jsonl = false;
   bool listed = false;  ///< found in a directory, so that a binary file is no mistake

@@ -26,8 +26,8 @@ inline constexpr std::string_view gpt2_split =
 
 /// One cutting step of a pre-tokenizer.
 struct split_step {
-  std::string pattern;    ///< a regular expression, or plain text if `literal`
-  bool literal = false;   ///< `pattern` is matched as it stands
+  std::string pattern = {};  ///< a regular expression, or plain text if `literal`
+  bool literal = false;      ///< `pattern` is matched as it stands
   bool keep_gaps = true;  ///< text between matches is a piece too (behaviour "Isolated"); false: only matches are kept
   bool operator==(split_step const&) const = default;
 };

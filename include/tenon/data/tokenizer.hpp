@@ -21,20 +21,20 @@ namespace tenon::data {
 /// A token that stands outside of the merges, such as <|end_of_text|>.
 struct added_token {
   std::int32_t id = -1;
-  std::string content;
+  std::string content = {};
   bool special = true;      ///< left out by decode(..., skip_special)
   bool normalized = false;  ///< looked for after the tokens that are not normalized
 };
 
 /// Everything that defines a tokenizer; what `tokenizer` is made from.
 struct tokenizer_definition {
-  std::vector<std::string> tokens;  ///< by id: the bytes of each token; empty where an id is not used
-  std::vector<std::pair<std::int32_t, std::int32_t>> merges;  ///< in rank order, pairs of ids
-  std::vector<split_step> splits;
-  std::vector<added_token> added;
+  std::vector<std::string> tokens = {};  ///< by id: the bytes of each token; empty where an id is not used
+  std::vector<std::pair<std::int32_t, std::int32_t>> merges = {};  ///< in rank order, pairs of ids
+  std::vector<split_step> splits = {};
+  std::vector<added_token> added = {};
   std::string end_of_text = "<|end_of_text|>";  ///< content of the added token that ends a document
   bool ignore_merges = false;                   ///< a piece that is a token is taken whole, whatever the merges say
-  std::string source;                           ///< the tokenizer.json that it was read from, or empty
+  std::string source = {};                      ///< the tokenizer.json that it was read from, or empty
 };
 
 /// How text that looks like an added token is encoded.
