@@ -55,6 +55,7 @@ TEST("fields are overridden with = and with a space, in any of their units") {
   EXPECT(p.line.overrides.size() == 6);
   EXPECT((p.line.overrides.back() == tn::assignment{"horizon", "500_steps"}));
   EXPECT((p.line.changes == std::vector<tn::assignment>{{"optimizer.beta2", "0.99"}}));
+  EXPECT(parsed({"--seed=7"}).recipe.seed.value == 7);
   EXPECT(parsed({"--horizon=2_epochs"}).recipe.horizon == tn::horizon{2_epochs});
 }
 
@@ -71,6 +72,9 @@ TEST("every mistake is a sentence") {
   EXPECT_THROWS_WITH(parsed({"--qqqqqqqqqqqq"}), "--help lists the options");
   EXPECT_THROWS_WITH(parsed({"--model.hidden=128"}), "model.hidden is compiled in (it is 64)");
   EXPECT_THROWS_WITH(parsed({"--optimizer=sgd"}), "optimizer is compiled in (it is adamw)");
+  EXPECT_THROWS_WITH(parsed({"--batch=4"}), "batch has several fields");
+  EXPECT_THROWS_WITH(parsed({"--batch.global=4294967296"}), "[tenon.batch_given]");
+  EXPECT_THROWS_WITH(parsed({"--horizon=0_epochs"}), "[tenon.horizon_given]");
   EXPECT_THROWS_WITH(parsed({"--schedule.peak"}), "--schedule.peak needs a value");
   EXPECT_THROWS_WITH(parsed({"--schedule.peak", "--plan"}), "--schedule.peak needs a value");
   EXPECT_THROWS_WITH(parsed({"--schedule.peak=fast"}), "schedule.peak = \"fast\" is not a number");

@@ -44,6 +44,8 @@ static_assert(tn::total_steps(tn::horizon{2'049_tokens}, b) == 2_steps);
 static_assert(tn::total_steps(tn::horizon{33_samples}, b) == 3_steps);
 static_assert(tn::total_steps(tn::horizon{2_epochs}, b, 24_samples) == 3_steps);
 static_assert(tn::total_steps(tn::horizon{2_epochs}, b) == 0_steps);
+static_assert(tn::total_steps(tn::horizon{9'000'000'000'000'000_epochs}, b, 9'000'000'000_samples).count ==
+              (1LL << 62) / 16);
 static_assert(!std::is_constructible_v<tn::horizon, tn::minutes> && !std::is_constructible_v<tn::horizon, int>);
 
 // Dtype plans.

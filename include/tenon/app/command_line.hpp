@@ -26,7 +26,7 @@ struct command_line {
   bool json = false;                  ///< --json: machine-readable output
   std::vector<assignment> overrides;  ///< --PATH=VALUE, already in the recipe; --steps N appears as horizon
   std::vector<assignment> changes;    ///< --change PATH=VALUE, already in the recipe, allowed to differ on resume; a
-                                    ///< fixed field or a policy may be named with the value that is compiled in
+                                      ///< fixed field or a policy may be named with the value that is compiled in
 };
 
 namespace app {
@@ -94,10 +94,10 @@ template <class Recipe>
 }  // namespace app
 
 /// Reads the arguments of a program: options of the run, and --PATH=VALUE (or --PATH VALUE) for each trajectory and
-/// operational field of the recipe, which is changed in place. Afterwards the rules are asked again. Throws
-/// tenon::error, with the recipe left as it was, for an unknown option (with the nearest one), a fixed field, a value
-/// that does not fit, an option given twice, an argument that belongs to no option, and a recipe that the overrides
-/// made illegal.
+/// operational field of the recipe, which is changed in place (--seed is short for --seed.value). Afterwards the rules
+/// are asked again. Throws tenon::error, with the recipe left as it was, for an unknown option (with the nearest one),
+/// a fixed field, a value that does not fit, an option given twice, an argument that belongs to no option, and a recipe
+/// that the overrides made illegal.
 template <class Recipe>
 command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
   command_line c;
@@ -125,7 +125,8 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
       for (auto const& f : list_fields(r)) exists = exists || f.path == name;
       if (!exists) app::unknown_option(r, name);
       auto value = rest.value(name, behind, has_value);
-      app::assign(r, c.overrides, "--" + std::string(name), std::string(name), std::move(value));
+      app::assign(r, c.overrides, "--" + std::string(name), name == "seed" ? "seed.value" : std::string(name),
+                  std::move(value));
       continue;
     }
     if (name != "data" && name != "change") {

@@ -21,7 +21,12 @@ struct batch {
   constexpr std::int64_t accumulation() const { return micro.count == 0 ? 0 : global.count / micro.count; }
 };
 
-/// Tokens that one step consumes: sequence * global.
-constexpr tokens tokens_per_step(batch const& b) { return tokens{b.sequence.count * b.global.count}; }
+/// Tokens that one step consumes: sequence * global. 0 where a rule refuses them for being out of range.
+constexpr tokens tokens_per_step(batch const& b) {
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  if (b.sequence.count <= 0 || b.sequence.count >= most || b.global.count <= 0 || b.global.count >= most)
+    return tokens{0};
+  return tokens{b.sequence.count * b.global.count};
+}
 
 }  // namespace tenon

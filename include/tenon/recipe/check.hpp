@@ -8,6 +8,7 @@
 #include "tenon/recipe/rules/batch.hpp"
 #include "tenon/recipe/rules/contract.hpp"
 #include "tenon/recipe/rules/curriculum.hpp"
+#include "tenon/recipe/rules/data.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
 #include "tenon/recipe/rules/precision.hpp"
@@ -21,7 +22,7 @@ list<A..., B...> operator+(list<A...>, list<B...>);
 
 /// The number rules, in the order in which they are tried. The first that does not hold is the one that speaks.
 using number_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
-                              curriculum_rules{} + run_rules{});
+                              curriculum_rules{} + data_rules{} + run_rules{});
 
 /// The rules that a recipe type can be asked: where a contract is broken, the numbers behind it are not looked at.
 template <class R>

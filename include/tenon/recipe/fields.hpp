@@ -129,6 +129,8 @@ void set_field(Recipe& r, std::string_view path, std::string_view written) {
   if (found) return;
   std::vector<std::string> all;
   for (auto const& f : list_fields(r)) {
+    if (f.choice && f.path == path && f.value == f.path)
+      throw error(f.path + " has several fields; set one of them, as --help lists them");
     if (f.choice && f.path == path)
       throw error(f.path + " is compiled in (it is " + f.value +
                   "): a policy selects code, so choose another one in the recipe and build again");

@@ -26,9 +26,10 @@ struct horizon {
   friend constexpr bool operator==(horizon, horizon) = default;
 };
 
-/// Steps of the whole run, rounded up to whole steps. `samples_per_epoch` is read only for a horizon in epochs; where
-/// it is not known (0), such a horizon gives 0 steps.
+/// Steps of the whole run, rounded up to whole steps (at most 2^62 samples are counted). `samples_per_epoch` is read
+/// only for a horizon in epochs; where it is not known (0), such a horizon gives 0 steps.
 constexpr steps total_steps(horizon h, batch const& b, samples samples_per_epoch = samples{0}) {
+  constexpr std::int64_t most = std::int64_t{1} << 62;
   auto const up = [](std::int64_t n, std::int64_t per) { return steps{per <= 0 ? 0 : (n + per - 1) / per}; };
   switch (h.in) {
     case horizon::unit::steps:
@@ -38,7 +39,10 @@ constexpr steps total_steps(horizon h, batch const& b, samples samples_per_epoch
     case horizon::unit::samples:
       return up(h.count, b.global.count);
     case horizon::unit::epochs:
-      return up(h.count * samples_per_epoch.count, b.global.count);
+      return up(samples_per_epoch.count > 0 && h.count > most / samples_per_epoch.count
+                    ? most
+                    : h.count * samples_per_epoch.count,
+                b.global.count);
   }
   return steps{0};
 }

@@ -8,15 +8,16 @@ namespace tenon::rules {
 
 struct batch_given {
   static constexpr std::string_view id = "batch_given";
-#define TENON_TEXT                                                                                       \
-  "[tenon.batch_given] batch.sequence, global and micro must each be at least 1. Write batch{.sequence " \
-  "= 512_tokens, .global = 8_samples, .micro = 4_samples}"
+#define TENON_TEXT                                                                                      \
+  "[tenon.batch_given] batch.sequence, global and micro must each be at least 1 and below 2^31. Write " \
+  "batch{.sequence = 512_tokens, .global = 8_samples, .micro = 4_samples}"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
-    return r.batch.sequence.count > 0 && r.batch.global.count > 0 && r.batch.micro.count > 0;
+  static constexpr bool holds(R const& r, known = {}) {
+    auto const usable = [](std::int64_t n) { return n > 0 && n < std::int64_t{1} << 31; };
+    return usable(r.batch.sequence.count) && usable(r.batch.global.count) && usable(r.batch.micro.count);
   }
   template <class R>
   static constexpr auto seen(R const& r) {
@@ -43,7 +44,7 @@ struct micro_divides_global {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.batch.micro.count <= 0 || r.batch.global.count % r.batch.micro.count == 0;
   }
   template <class R>
@@ -70,7 +71,7 @@ struct sequence_within_positions {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.batch.sequence.count <= r.model.positions;
   }
   template <class R>

@@ -17,7 +17,7 @@ struct stages_in_order {
   template <class R>
   static constexpr bool applies = curriculum::has_stages<decltype(R::curriculum)>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return curriculum::first_out_of_order(r.curriculum) < 0;
   }
   template <class R>
@@ -45,7 +45,7 @@ struct stage_difficulty_in_range {
   template <class R>
   static constexpr bool applies = curriculum::has_stages<decltype(R::curriculum)>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return curriculum::first_out_of_range(r.curriculum) < 0;
   }
   template <class R>
@@ -74,7 +74,7 @@ struct stages_without_gap {
   template <class R>
   static constexpr bool applies = curriculum::has_stages<decltype(R::curriculum)>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return curriculum::first_out_of_range(r.curriculum) >= 0 || curriculum::first_gap(r.curriculum) >= 1;
   }
   template <class R>
@@ -100,7 +100,7 @@ struct stages_reach_horizon {
   template <class R>
   static constexpr bool applies = curriculum::has_stages<decltype(R::curriculum)>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known k = {}) {
     return curriculum::reaches(r.curriculum, r.horizon, total_steps(r.horizon, r.batch, k.samples_per_epoch));
   }
   template <class R>

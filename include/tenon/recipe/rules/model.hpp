@@ -14,7 +14,7 @@ struct vocab_given {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.vocab > 0;
   }
   template <class R>
@@ -42,7 +42,7 @@ struct model_fields_given {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.hidden > 0 && r.model.layers > 0 && r.model.heads > 0 && r.model.intermediate > 0 &&
            r.model.positions > 0 && r.model.kv_heads >= 0;
   }
@@ -76,7 +76,7 @@ struct heads_divide_hidden {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.heads <= 0 || r.model.hidden % r.model.heads == 0;
   }
   template <class R>
@@ -104,7 +104,7 @@ struct kv_heads_divide_heads {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.kv_heads <= 0 || r.model.heads % r.model.kv_heads == 0;
   }
   template <class R>
@@ -132,7 +132,7 @@ struct head_width_even {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.heads <= 0 || r.model.hidden % r.model.heads != 0 || r.model.head_dim() % 2 == 0;
   }
   template <class R>
@@ -160,7 +160,7 @@ struct model_numbers_in_range {
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.model.rope_theta > 0 && r.model.norm_eps > 0 && r.model.init_std > 0;
   }
   template <class R>

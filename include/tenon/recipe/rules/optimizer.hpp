@@ -1,4 +1,6 @@
 #pragma once
+#include <concepts>
+
 #include "tenon/recipe/optimizer.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 
@@ -14,7 +16,7 @@ struct betas_in_range {
   template <class R>
   static constexpr bool applies = std::same_as<optimizer_of<R>, optimizer::adamw>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.optimizer.beta1 >= 0 && r.optimizer.beta1 < 1 && r.optimizer.beta2 >= 0 && r.optimizer.beta2 < 1;
   }
   template <class R>
@@ -75,7 +77,7 @@ struct nesterov_needs_momentum {
   template <class R>
   static constexpr bool applies = std::same_as<optimizer_of<R>, optimizer::sgd>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return !r.optimizer.nesterov || r.optimizer.momentum != 0;
   }
   template <class R>

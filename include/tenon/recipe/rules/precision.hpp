@@ -1,4 +1,6 @@
 #pragma once
+#include <concepts>
+
 #include "tenon/recipe/precision.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/target.hpp"
@@ -16,7 +18,7 @@ struct precision_native_on_target {
   template <class R>
   static constexpr bool applies = !std::same_as<precision_of<R>, precision::native>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     if constexpr (requires { r.precision.emulated; }) {
       if (r.precision.emulated) return true;
     }
@@ -46,7 +48,7 @@ struct loss_scale_in_range {
   template <class R>
   static constexpr bool applies = std::same_as<precision_of<R>, precision::fp16>;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.precision.initial_scale > 0 && r.precision.growth > 1 && r.precision.backoff > 0 &&
            r.precision.backoff < 1 && r.precision.growth_interval >= 1;
   }
@@ -77,7 +79,7 @@ struct target_memory_given {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.target.facts().memory.count > 0;
   }
   template <class R>

@@ -15,7 +15,7 @@ struct horizon_given {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     return r.horizon.count > 0;
   }
   template <class R>
@@ -41,7 +41,7 @@ struct schedule_in_range {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known = {}) {
     using schedule::in_range;
     return in_range(r.schedule);
   }
@@ -71,7 +71,7 @@ struct warmup_within_horizon {
   template <class R>
   static constexpr bool applies = true;
   template <class R>
-  static constexpr bool holds([[maybe_unused]] R const& r, [[maybe_unused]] known k = {}) {
+  static constexpr bool holds(R const& r, known k = {}) {
     auto const total = total_steps(r.horizon, r.batch, k.samples_per_epoch);
     return total.count <= 0 || r.schedule.ramp(total, tokens_per_step(r.batch)) <= total;
   }
