@@ -29,11 +29,12 @@ struct engine<optimizer::adamw> {
   };
   /// What one step needs, computed once before the region: no power in the inner loop.
   struct constants {
-    float decay, beta1, beta2, step, bias2, epsilon, gradient;
+    float decay, beta1, rest1, beta2, rest2, step, bias2, epsilon, gradient;
   };
   static constants prepare(optimizer::adamw const& p, double rate, std::int64_t t, float gradient_factor) {
-    return {float(1 - rate * p.weight_decay), float(p.beta1), float(p.beta2), float(rate / (1 - std::pow(p.beta1, double(t)))),
-            float(1 / std::sqrt(1 - std::pow(p.beta2, double(t)))), float(p.epsilon), gradient_factor};
+    // 1 - beta is taken in fp64: in fp32, 1 - 0.999 would be off by 5e-5.
+    return {float(1 - rate * p.weight_decay), float(p.beta1), float(1 - p.beta1), float(p.beta2), float(1 - p.beta2),
+            float(rate / (1 - std::pow(p.beta1, double(t)))), float(1 / std::sqrt(1 - std::pow(p.beta2, double(t)))), float(p.epsilon), gradient_factor};
   }
 
   /// Elements [first, last): one pass that unscales and clips (`gradient`), decays, moves the moments, steps and rounds the
@@ -42,7 +43,7 @@ struct engine<optimizer::adamw> {
   static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first, std::int64_t last, bool decays) {
     using exec::cpu::vec, exec::cpu::load, exec::cpu::store;
     float *const m = s.moments[0].as<float>(), *const v = s.moments[1].as<float>();
-    vec const decay(decays ? k.decay : 1.f), b1(k.beta1), c1(1 - k.beta1), b2(k.beta2), c2(1 - k.beta2), step(k.step), bias2(k.bias2), eps(k.epsilon), factor(k.gradient);
+    vec const decay(decays ? k.decay : 1.f), b1(k.beta1), c1(k.rest1), b2(k.beta2), c2(k.rest2), step(k.step), bias2(k.bias2), eps(k.epsilon), factor(k.gradient);
     exec::cpu::for_registers(last - first, [&](std::int64_t j, std::int64_t c) {
       auto const i = first + j;
       vec const gradient = load(g + i, c) * factor;
