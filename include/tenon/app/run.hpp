@@ -30,7 +30,7 @@ constexpr std::string_view name_of_recipe() {
 /// What a recipe's model needs, where that is known before the start.
 template <auto const& R>
 run_plan plan_or_nothing(int threads) {
-  if constexpr (requires { typename models::architecture<std::remove_cvref_t<decltype(R.model)>>; } && is_dense_decoder<std::remove_cvref_t<decltype(R.model)>>)
+  if constexpr (models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>)
     return make_plan<R>(threads);
   else
     return {};

@@ -31,6 +31,9 @@ struct run_plan {
 /// The plan of a recipe whose model is made of static layers, for a team of `members`.
 template <auto const& R>
 constexpr run_plan make_plan(int members = 1) {
+  static_assert(models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>,
+                "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by running it, not planned. "
+                "Use a model of static layers such as model::deepseek_llm, or leave plan<> out");
   using model = models::of_recipe<R>;
   using compute = models::compute_of<R>;
   using layout = exec::flat_layout<model>;

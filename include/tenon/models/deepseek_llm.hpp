@@ -79,49 +79,68 @@ struct deepseek_llm {
 
   /// One micro-batch forward and backward. Adds -log p to `s.head.loss`; gradients go to the store's sinks, which the first
   /// micro-batch (`first`) overwrites and later ones add to. `seed` is scale * weight / count (DESIGN, promise 3).
+  ///
+  /// What a store gives is a lease: the group may be used until the object's life ends, which releases it. So each lease
+  /// stands where its group is needed and no longer; on one device that costs nothing.
   template <class X, class Store, class T>
   static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
                                          float seed, bool first) {
-    auto const embedding = store.embedding();
-    auto const head_params = store.head();
     auto const block = [&](int i) { return store.block(i); };
-
-    table_layer::forward(x, b, embedding.model.embed_tokens, body_layers::input(s.body, 0));
+    table_layer::forward(x, b, store.embedding().model.embed_tokens, body_layers::input(s.body, 0));
     body_layers::forward_train(x, b, s.body, s.head.in, block);
-    head_layer::normalise(x, b, head_params.model.norm, s.head);
-
-    auto sink = store.head_sink(first);
-    auto embedding_sink = store.embedding_sink(first);
-    head_layer::loss_and_gradient(x, b, projection(embedding, head_params), projection(embedding_sink, sink), s.head, seed,
-                            t.block.d_branch);
-    if constexpr (Tied) embedding_sink.model.embed_tokens.weight.beta = 1;  // the head was the first writer
-    x.zero(b.num_rows(), t.d_stream);
-    norm_layer::backward_input(x, b, head_params.model.norm, s.head.norm, s.head.in, t.block.d_branch, t.d_stream);
-    x.barrier();
-    norm_layer::backward_weight(x, sink.model.norm, s.head.norm);
-    body_layers::backward(x, b, s.body, t.block, t.d_stream, block, [&](int i) { return store.block_sink(i, first); });
-    table_layer::backward_weight(x, b, embedding_sink.model.embed_tokens, t.d_stream);
+    auto const back = [&] {
+      body_layers::backward(x, b, s.body, t.block, t.d_stream, block, [&](int i) { return store.block_sink(i, first); });
+    };
+    if constexpr (Tied) {
+      auto table_sink = store.embedding_sink(first);
+      head_backward(x, store, b, s, t, seed, first, store.embedding(), table_sink);
+      table_sink.model.embed_tokens.weight.beta = 1;  // the head was the first writer
+      back();
+      table_layer::backward_weight(x, b, table_sink.model.embed_tokens, t.d_stream);
+    } else {
+      head_backward(x, store, b, s, t, seed, first, nothing{}, nothing{});
+      back();
+      table_layer::backward_weight(x, b, store.embedding_sink(first).model.embed_tokens, t.d_stream);
+    }
   }
 
   /// Forward only: adds -log p of each row with a target to `s.head.loss`.
   template <class X, class Store, class T>
   static constexpr void evaluate(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s) {
-    auto const head_params = store.head();
     run<nn::mode::infer>(x, store, b, s, static_cast<cache<T> const*>(nullptr));
-    head_layer::loss(x, b, projection(store.embedding(), head_params), s.head);
+    head_layer::loss(x, b, projection(table_of_head(store), store.head()), s.head);
   }
 
   /// Appends the batch's rows to the cache and writes the logits of the last row to `s.head.logits` (row 0).
   template <class X, class Store, class T>
   static constexpr void decode(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, cache<T> const& kv) {
-    auto const head_params = store.head();
     run<nn::mode::decode>(x, store, b, s, &kv);
-    x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)}, projection(store.embedding(), head_params),
+    x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)}, projection(table_of_head(store), store.head()),
              nn::rows<float, Vocab>{s.head.logits.data});
     x.barrier();
   }
 
  private:
+  struct nothing {};
+  static constexpr auto table_of_head(auto& store) {
+    if constexpr (Tied) return store.embedding();
+    else return nothing{};
+  }
+
+  /// Loss, the head's gradients, and in t.d_stream the gradient of the last block's output.
+  template <class X, class Store, class T>
+  static constexpr void head_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
+                                      float seed, bool first, auto const& table, auto const& table_sink) {
+    auto const weights = store.head();
+    auto const sink = store.head_sink(first);
+    head_layer::normalise(x, b, weights.model.norm, s.head);
+    head_layer::loss_and_gradient(x, b, projection(table, weights), projection(table_sink, sink), s.head, seed, t.block.d_branch);
+    x.zero(b.num_rows(), t.d_stream);
+    norm_layer::backward_input(x, b, weights.model.norm, s.head.norm, s.head.in, t.block.d_branch, t.d_stream);
+    x.barrier();
+    norm_layer::backward_weight(x, sink.model.norm, s.head.norm);
+  }
+
   template <nn::mode M, class X, class Store, class T>
   static constexpr void run(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, cache<T> const* kv) {
     table_layer::forward(x, b, store.embedding().model.embed_tokens, s.body.stream[0]);

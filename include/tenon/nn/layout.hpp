@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tenon/core/reflect.hpp"
 #include "tenon/nn/views.hpp"
@@ -82,7 +83,13 @@ struct parameter_place {
   int rank;
   role parameter_role;
   initializer init;
-  constexpr std::int64_t size() const { return rows * cols; }
+  std::vector<std::int64_t> other_shape{};  ///< of a tensor of rank 0 or above 2 (a module under autograd)
+  std::int64_t size() const { return rows * cols; }
+  /// The shape on disk.
+  std::vector<std::int64_t> shape() const {
+    if (rank == 1) return {cols};
+    return rank == 2 ? std::vector<std::int64_t>{rows, cols} : other_shape;
+  }
 };
 
 /// Bytes that an activation aggregate needs for `num_rows` rows and `members` members of the team, padding included.

@@ -31,7 +31,8 @@ struct repeat {
     return i % slots == 0 ? s.stream[i / slots] : s.stream[segments + i % slots - 1];
   }
 
-  /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` gives block i's weights.
+  /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` lends block i's
+  /// weights until the end of the call that they are passed to.
   template <class X, class T, class Acquire>
   static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out, Acquire acquire) {
     for (int i = 0; i < Count; ++i)
@@ -50,7 +51,7 @@ struct repeat {
     }
   }
 
-  /// Back through all blocks; `sink(i)` gives the places of block i's gradients.
+  /// Back through all blocks; `sink(i)` lends the places of block i's gradients, likewise.
   template <class X, class T, class Acquire, class Sink>
   static constexpr void backward(X& x, micro_batch const& b, saved<T> const& s, typename Block::scratch const& t,
                                  rows<float, width> d_stream, Acquire acquire, Sink sink) {

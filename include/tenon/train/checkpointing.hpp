@@ -98,6 +98,7 @@ void load_state(checkpoint::path const& directory, Trainer& t) {
   std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, from), ...); }, components);
   from.finish();
   t.engine().refresh_copy();
+  if constexpr (requires { t.engine().set_step(std::int64_t{}); }) t.engine().set_step(t.progress().step);
 }
 
 }  // namespace tenon::train

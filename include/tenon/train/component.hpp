@@ -42,10 +42,7 @@ struct parameter_component {
   std::vector<nn::parameter_place> const* places;
   template <class V>
   static void visit(parameter_component& c, V& v) {
-    for (auto const& p : *c.places) v.tensor(file::model, p.name, shape_of(p), c.master + p.offset);
-  }
-  static std::vector<std::int64_t> shape_of(nn::parameter_place const& p) {
-    return p.rank == 1 ? std::vector<std::int64_t>{p.cols} : std::vector<std::int64_t>{p.rows, p.cols};
+    for (auto const& p : *c.places) v.tensor(file::model, p.name, p.shape(), c.master + p.offset);
   }
 };
 
@@ -58,7 +55,7 @@ struct optimizer_component {
   static void visit(optimizer_component& c, V& v) {
     for (std::size_t m = 0; m < c.state->moments.size(); ++m)
       for (auto const& p : *c.places)
-        v.tensor(file::optimizer, p.name + "." + Engine::moment_names[m], parameter_component::shape_of(p),
+        v.tensor(file::optimizer, p.name + "." + Engine::moment_names[m], p.shape(),
                  c.state->moments[m].template as<float>() + p.offset);
     v.number("optimizer.updates", c.state->updates);
   }

@@ -1,0 +1,148 @@
+#pragma once
+#include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/from_blob.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tenon/exec/buffer.hpp"
+#include "tenon/exec/cpu/executor.hpp"
+#include "tenon/train/trainer.hpp"
+
+/// The adapter for foreign code: any torch::nn::Module, or any type with `named_parameters()` and `forward`, runs under
+/// LibTorch's autograd inside tenon's loop. Loss, accumulation, clipping, optimizer, data and checkpoints are tenon's.
+namespace tenon::train {
+
+/// A module as an engine. Its state is dynamic: names, shapes and dtypes are taken at construction and compared on load by
+/// name and shape; its parameters live in the flat buffer, its gradients too, so the one fused optimizer pass applies.
+///
+/// `Module` is default-constructible. `forward` takes int64 tokens [samples, sequence] and returns logits [samples,
+/// sequence, vocab]; if it can be called with (tokens, positions, document_start) it gets all three, and is then asked to
+/// keep attention inside documents. Its random numbers (dropout) are seeded anew for each step and micro-batch from
+/// (seed, step), so that no generator state has to be saved.
+template <class Module>
+class autograd_engine {
+ public:
+  using compute = float;
+  using executor = exec::cpu::executor<float>;
+
+  autograd_engine(std::uint64_t seed, std::int64_t vocab) : seed_(seed), vocab_(vocab) {
+    at::manual_seed(seed);
+    module_ = std::make_shared<Module>();
+    std::int64_t offset = 0;
+    for (auto const& item : module_->named_parameters()) {
+      at::Tensor const& p = value_of(item);
+      if (p.scalar_type() != at::kFloat || !p.device().is_cpu())
+        throw error("parameter '" + std::string(name_of(item)) + "' of the module is not fp32 on the CPU; convert the module in its constructor");
+      auto const sizes = p.sizes();
+      nn::parameter_place place{std::string(name_of(item)), offset, 1, p.numel(), int(p.dim()), p.dim() < 2 ? nn::role::norm : nn::role::hidden, nn::initializer::normal, {}};
+      if (p.dim() == 2) place.rows = sizes[0], place.cols = sizes[1];
+      else if (p.dim() != 1) place.other_shape.assign(sizes.begin(), sizes.end());
+      places_.push_back(std::move(place));
+      tensors_.push_back(p);
+      offset += nn::align_up(p.numel(), nn::alignment / 4);
+    }
+    if (tensors_.empty()) throw error("the module has no parameters; register them with register_parameter or register_module");
+    size_ = offset;
+    master_ = exec::buffer(size_ * 4), gradient_ = exec::buffer(size_ * 4);
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      auto const& p = places_[i];
+      at::Tensor const home = at::from_blob(master() + p.offset, tensors_[i].sizes(), at::kFloat);
+      at::NoGradGuard const no_grad;
+      home.copy_(tensors_[i]);
+      tensors_[i].set_data(home);
+      tensors_[i].mutable_grad() = at::from_blob(gradient() + p.offset, tensors_[i].sizes(), at::kFloat);
+    }
+  }
+
+  std::vector<nn::parameter_place> const& places() const { return places_; }
+  std::int64_t size() const { return size_; }
+  float* master() const { return master_.template as<float>(); }
+  float* gradient() const { return gradient_.template as<float>(); }
+  float* copy() const { return master(); }
+  void initialise(std::uint64_t, double) const {}  // the module's constructor has done it, from the recipe's seed
+  void refresh_copy() const {}
+  Module& module() const { return *module_; }
+
+  executor on(exec::cpu::team& t, int member) const { return {t, member, nullptr}; }
+  void clear_loss(executor& x) const {
+    if (x.member() == 0) loss_ = 0;
+  }
+  double loss_sum(int) const { return loss_; }
+
+  void forward_backward(executor& x, nn::micro_batch const& b, float seed, bool first) const {
+    x.serial([&] {
+      if (first) std::fill(gradient(), gradient() + size_, 0.f), ++step_, micro_ = 0;
+      at::manual_seed(seed_ + 0x9E3779B97F4A7C15ull * (std::uint64_t(step_) << 20 | std::uint64_t(micro_++)));
+      auto const loss = loss_of(b);
+      (loss * double(seed)).backward();
+      loss_ += loss.template item<double>();
+    });
+  }
+  void evaluate(executor& x, nn::micro_batch const& b) const {
+    x.serial([&] {
+      at::NoGradGuard const no_grad;
+      train_mode(false);
+      loss_ += loss_of(b).template item<double>();
+      train_mode(true);
+    });
+  }
+  /// The step that comes next is `step` + 1: what the seeds of dropout follow after a resume.
+  void set_step(std::int64_t step) const { step_ = step; }
+
+ private:
+  template <class Item>
+  static auto const& name_of(Item const& item) {
+    if constexpr (requires { item.key(); }) return item.key();
+    else return item.first;
+  }
+  template <class Item>
+  static at::Tensor const& value_of(Item const& item) {
+    if constexpr (requires { item.value(); }) return item.value();
+    else return item.second;
+  }
+  void train_mode(bool on) const {
+    if constexpr (requires { module_->train(on); }) module_->train(on);
+  }
+  static at::Tensor ids(std::int32_t const* data, nn::micro_batch const& b) {
+    return at::from_blob(const_cast<std::int32_t*>(data), {b.samples, b.sequence}, at::kInt).to(at::kLong);
+  }
+  at::Tensor loss_of(nn::micro_batch const& b) const {
+    auto const tokens = ids(b.tokens, b);
+    at::Tensor logits;
+    if constexpr (requires { module_->forward(tokens, tokens, tokens); }) logits = module_->forward(tokens, ids(b.positions, b), ids(b.document_start, b));
+    else logits = module_->forward(tokens);
+    if (logits.dim() != 3 || logits.size(2) != vocab_)
+      throw error("the module's forward must return logits [samples, sequence, " + std::to_string(vocab_) + "]; it returned " + std::to_string(logits.dim()) +
+                  " dimensions" + (logits.dim() > 0 ? ", the last of " + std::to_string(logits.size(-1)) : ""));
+    return at::cross_entropy_loss(logits.reshape({-1, vocab_}), ids(b.targets, b).reshape({-1}), {}, /*reduction: sum*/ 2, /*ignore_index*/ -1);
+  }
+
+  std::uint64_t seed_;
+  std::int64_t vocab_, size_ = 0;
+  std::shared_ptr<Module> module_;
+  std::vector<nn::parameter_place> places_;
+  std::vector<at::Tensor> tensors_;
+  exec::buffer master_, gradient_;
+  mutable double loss_ = 0;
+  mutable std::int64_t step_ = 0, micro_ = 0;
+};
+
+template <class Module>
+struct engine_for<model::torch_module<Module>> {
+  template <auto const& R>
+  using type = autograd_engine<Module>;
+  template <auto const& R, class Recipe>
+  static type<R> make(Recipe const& r, std::int64_t, int) {
+    static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32,
+                  "[tenon.torch_module_fp32] a torch module computes in the dtype that its own code chooses; tenon drives it in fp32. "
+                  "Write precision::fp32{} and cast inside the module if you must");
+    return {r.seed.value, r.model.vocab};
+  }
+};
+
+}  // namespace tenon::train
