@@ -4,20 +4,18 @@
 include_guard(GLOBAL)
 option(TENON_PCH "Trainers share one precompiled header" ON)
 
-# The target whose precompiled header the trainers share, made on the first call; OUT is empty where there is none.
+# The target whose precompiled <tenon/tenon.hpp> the trainers share, made on the first call; OUT is empty where there is none.
 function(tenon_precompiled out)
-  get_property(include GLOBAL PROPERTY TENON_INCLUDE_DIR)
   set(${out} "" PARENT_SCOPE)
-  if(NOT TENON_PCH OR NOT EXISTS "${include}/tenon/exec/torch.hpp")
-    return()
+  if(TENON_PCH)
+    if(NOT TARGET tenon_pch)
+      file(CONFIGURE OUTPUT tenon_pch.cpp CONTENT "// Exists so that its precompiled header does.\n")
+      add_library(tenon_pch OBJECT EXCLUDE_FROM_ALL "${CMAKE_CURRENT_BINARY_DIR}/tenon_pch.cpp")
+      target_link_libraries(tenon_pch PRIVATE tenon::train)
+      target_precompile_headers(tenon_pch PRIVATE <tenon/tenon.hpp>)
+    endif()
+    set(${out} tenon_pch PARENT_SCOPE)
   endif()
-  if(NOT TARGET tenon_pch)
-    file(CONFIGURE OUTPUT tenon_pch.cpp CONTENT "// Exists so that its precompiled header does.\n")
-    add_library(tenon_pch OBJECT EXCLUDE_FROM_ALL "${CMAKE_CURRENT_BINARY_DIR}/tenon_pch.cpp")
-    target_link_libraries(tenon_pch PRIVATE tenon::train)
-    target_precompile_headers(tenon_pch PRIVATE <tenon/exec/torch.hpp>)
-  endif()
-  set(${out} tenon_pch PARENT_SCOPE)
 endfunction()
 
 function(tenon_add_trainer name)
@@ -42,7 +40,8 @@ static_assert(tenon::legal<@arg_SYMBOL@>);
 ")
   add_library(${name}_check OBJECT "${dir}/check.cpp")
   target_link_libraries(${name}_check PRIVATE tenon::recipe)
-  target_compile_definitions(${name}_check PRIVATE TENON_CHECK_ONLY=1)  # <tenon/tenon.hpp> is <tenon/recipe.hpp> then
+  get_property(cmake GLOBAL PROPERTY TENON_CMAKE_DIR)
+  target_include_directories(${name}_check BEFORE PRIVATE "${cmake}/check")  # its tenon/tenon.hpp leaves LibTorch out
   if(arg_MAIN)
     get_filename_component(main "${arg_MAIN}" ABSOLUTE)
   else()
@@ -58,6 +57,9 @@ int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
   tenon_precompiled(pch)
   if(pch)
     target_precompile_headers(${name} REUSE_FROM ${pch})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(${name} PRIVATE -fpch-preprocess)  # lets ccache see through it
+    endif()
   endif()
 endfunction()
 
