@@ -52,6 +52,7 @@ struct language_head {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
       x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, advance(b.targets, first), s.loss);
+      x.barrier();  // a shorter last chunk is divided in another way
     }
   }
 

@@ -9,8 +9,21 @@ namespace tenon::nn {
 ///
 /// Recomputation: with `Every == 0` each block keeps what its backward pass needs. With `Every == k` only the stream before
 /// every k-th block is kept; going back, a segment of k blocks runs forward once more, into memory that all segments share.
+/// A block whose forward pass takes decisions (where a router sends its rows) declares them as `kept<T>` and a function
+/// `use_kept(saved&, kept const&)`: they have a place of their own for each block, and recomputing reads them.
 template <int Count, class Block, int Every = 0>
 struct repeat {
+  static constexpr bool has_kept = Every != 0 && requires { typename Block::template kept<float>; };
+  struct nothing {};
+  template <class T, bool = has_kept>
+  struct kept_of {
+    using type = nothing;
+  };
+  template <class T>
+  struct kept_of<T, true> {
+    using type = typename Block::template kept<T>;
+  };
+
   static constexpr int width = Block::width, count = Count;
   static constexpr int slots = Every == 0 ? Count : Every < Count ? Every : Count;
   static constexpr int segments = (Count + slots - 1) / slots;
@@ -20,6 +33,7 @@ struct repeat {
   struct saved {
     std::array<rows<float, width>, inputs> stream;  ///< before each block, or before each segment and inside one
     std::array<typename Block::template saved<T>, slots> block;
+    std::array<typename kept_of<T>::type, has_kept ? Count : 0> kept;
   };
   template <class T>
   using cache = std::array<typename Block::template cache<T>, Count>;
@@ -31,12 +45,24 @@ struct repeat {
     return i % slots == 0 ? s.stream[i / slots] : s.stream[segments + i % slots - 1];
   }
 
+  /// Block i's memory in training.
+  template <class T>
+  static constexpr decltype(auto) slot(saved<T> const& s, int i) {
+    if constexpr (has_kept) {
+      auto mine = s.block[i % slots];
+      Block::use_kept(mine, s.kept[i]);
+      return mine;
+    } else {
+      return (s.block[i % slots]);
+    }
+  }
+
   /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` lends block i's
   /// weights until the end of the call that they are passed to.
   template <class X, class T, class Acquire>
   static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out, Acquire acquire) {
     for (int i = 0; i < Count; ++i)
-      Block::template forward<mode::train>(x, b, acquire(i), s.block[i % slots], input(s, i),
+      Block::template forward<mode::train>(x, b, acquire(i), slot(s, i), input(s, i),
                                            i + 1 < Count ? input(s, i + 1) : out);
   }
 
@@ -61,12 +87,12 @@ struct repeat {
         for (int i = first; i < last; ++i) {
           // The stream after the segment is known already; the last block's goes to where nobody reads it.
           auto const out = i + 1 < last ? input(s, i + 1) : t.d_branch;
-          Block::template forward<mode::recompute>(x, b, acquire(i), s.block[i - first], input(s, i), out);
+          Block::template forward<mode::recompute>(x, b, acquire(i), slot(s, i), input(s, i), out);
         }
       }
       for (int i = last - 1; i >= first; --i) {
-        Block::backward_input(x, b, acquire(i), s.block[i - first], t, input(s, i), d_stream);
-        Block::backward_weight(x, b, sink(i), s.block[i - first]);
+        Block::backward_input(x, b, acquire(i), slot(s, i), t, input(s, i), d_stream);
+        Block::backward_weight(x, b, sink(i), slot(s, i));
       }
     }
   }

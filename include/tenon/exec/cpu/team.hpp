@@ -58,7 +58,10 @@ class team {
     }
   }
 
-  void fail(std::exception_ptr e) { failure_ = std::move(e); }
+  /// Called by one member at a time (inside `serial`); the first failure is the one that `run` throws.
+  void fail(std::exception_ptr e) {
+    if (!failure_) failure_ = std::move(e);
+  }
 
  private:
   struct job {
