@@ -14,7 +14,7 @@ constexpr std::int64_t decayed = 211, undecayed = 109, size = decayed + undecaye
 
 /// The two parameters of the golden run as places of one buffer: a hidden matrix and a norm.
 std::vector<nn::parameter_place> places() {
-  return {{"hidden", 0, 1, decayed, 2, nn::role::hidden, nn::initializer::normal}, {"norm", decayed, 1, undecayed, 1, nn::role::norm, nn::initializer::ones}};
+  return {{"hidden", 0, 1, decayed, 2, nn::role::hidden, nn::initializer::normal, {}}, {"norm", decayed, 1, undecayed, 1, nn::role::norm, nn::initializer::ones, {}}};
 }
 
 template <class Policy>

@@ -51,9 +51,12 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
 
   report.loss = engine.loss_sum(t.team().size()) / double(report.count > 0 ? report.count : 1);
   report.skipped = !std::isfinite(report.gradient_norm);
-  if constexpr (Trainer::scales_loss)
+  bool lost = report.skipped;
+  if constexpr (Trainer::scales_loss) {
     t.scaler().update(report.skipped, r.precision.growth, r.precision.backoff, r.precision.growth_interval);
-  else if (report.skipped)
+    lost = report.skipped && t.loss_scale() < 0x1p-24;  // no gradient overflows at such a scale: it is the numbers themselves
+  }
+  if (lost)
     throw error("the gradient of step " + std::to_string(t.progress().step + 1) + " is not finite (loss " + std::to_string(report.loss) +
                 "); no weight was changed. Lower schedule.peak, lengthen the warmup, or resume from the last checkpoint with other data");
   state.updates += report.skipped ? 0 : 1;

@@ -9,7 +9,7 @@ inline float max_of(float const* x, std::int64_t n) {
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) top = at::vec::maximum(top, vec::loadu(x + i));
   float m = max_lanes(top);
-  for (; i < n; ++i) m = m < x[i] ? x[i] : m;
+  for (auto rest = n % lanes; rest > 0; --rest, ++i) m = m < x[i] ? x[i] : m;
   return m;
 }
 
@@ -24,7 +24,7 @@ inline float exp_sum(float* x, std::int64_t n, float shift) {
     total = total + e;
   }
   float sum = sum_lanes(total);
-  for (; i < n; ++i) sum += x[i] = std::exp(x[i] - shift);
+  for (auto rest = n % lanes; rest > 0; --rest, ++i) sum += x[i] = std::exp(x[i] - shift);
   return sum;
 }
 
