@@ -102,7 +102,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   if (found.newest) {
     auto const& m = found.newest->contents;
     facts.changes = m.changes;
-    for (auto& change : require_same_run(*found.newest, r, c.changes)) facts.changes.push_back(change);
+    for (auto& change : accepted_changes(m, r, c.changes)) facts.changes.push_back(change);
     if (m.data_fingerprint != data.corpus.hash())
       throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " + data.corpus.hash().substr(0, 12) +
                   " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");

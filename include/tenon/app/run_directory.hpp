@@ -1,8 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tenon/app/command_line.hpp"
@@ -10,51 +10,40 @@
 #include "tenon/checkpoint/lock.hpp"
 #include "tenon/checkpoint/retention.hpp"
 #include "tenon/recipe/digests.hpp"
+#include "tenon/recipe/json.hpp"
 
 namespace tenon::app {
 
-/// Decides whether a checkpoint may go on under this recipe (DESIGN, promise 8), and says so field by field.
-/// Identity must match. A number may differ only where `--change` names it; the change is returned, to be recorded.
-/// Layout may differ. Throws tenon::error naming the field and both values.
+/// Whether a checkpoint may go on under this recipe (DESIGN, promise 8): identity must match; a number may differ only
+/// where `--change` names it. Returns the changes, to be recorded. Throws tenon::error naming the field and both values.
 template <class Recipe>
-std::vector<checkpoint::recorded_change> require_same_run(checkpoint::stored_checkpoint const& from, Recipe const& r,
+std::vector<checkpoint::recorded_change> accepted_changes(checkpoint::manifest const& saved, Recipe const& r,
                                                           std::vector<assignment> const& allowed) {
-  std::vector<checkpoint::recorded_change> changes;
+  auto const before = fields_from_json(nlohmann::ordered_json::parse(saved.recipe.at("fields").dump()));
   auto const now = list_fields(r);
-  auto const& before = from.contents.recipe_fields;
-  auto const find = [](auto const& list, std::string const& path) -> std::optional<std::string> {
-    for (auto const& [p, v] : list)
-      if (p == path) return v;
-    return std::nullopt;
-  };
-  std::string const where = "the run was started with ";
-  for (auto const& f : now) {
-    if (f.belongs_to == digest::none || f.belongs_to == digest::layout) continue;
-    auto const old = find(before, f.choice ? "choice " + f.path : f.path);
-    if (old == f.value) continue;
-    std::string const was = old ? *old : "no such field";
-    if (f.belongs_to == digest::identity)
-      throw error(where + f.path + " = " + was + " and this program has " + f.path + " = " + f.value +
-                  "; that is another model, so it cannot go on. Use another --run directory, or the recipe it was started with");
-    bool const asked = std::any_of(allowed.begin(), allowed.end(), [&](assignment const& a) { return a.path == f.path; });
-    if (!asked)
-      throw error(where + f.path + " = " + was + " and now has " + f.value + "; give the same value again, or write --change " + f.path + "=" +
-                  f.value + " to go on with the new one (it is recorded)");
-    changes.push_back({from.contents.step, f.path, was, f.value});
-  }
-  for (auto const& [path, value] : before) {
-    bool const known = std::any_of(now.begin(), now.end(), [&](auto const& f) { return path == (f.choice ? "choice " + f.path : f.path); });
-    if (!known) throw error(where + path + " = " + value + ", which this program's recipe does not have; use the recipe it was started with");
-  }
+  std::vector<std::string> paths;
+  for (auto const& a : allowed) paths.push_back(a.path);
+  require_same_run(before, now, paths);
+  std::vector<checkpoint::recorded_change> changes;
+  for (auto const& d : differences(before, now))
+    if (d.belongs_to == digest::numbers) changes.push_back({saved.step, d.path, d.before, d.after});
   return changes;
 }
 
-/// The recipe's fields as the manifest keeps them; a policy's own line is marked, since it shares its path with nothing.
+/// The recipe as the manifest keeps it: its values as JSON, and the flat list that resume compares.
+template <class Recipe>
+nlohmann::json recipe_for_manifest(Recipe const& r) {
+  nlohmann::json j;
+  j["values"] = nlohmann::json::parse(to_json(r).dump());
+  j["fields"] = nlohmann::json::parse(fields_to_json(list_fields(r)).dump());
+  return j;
+}
+
+/// Path and value of every choice and field, for people who read the manifest.
 template <class Recipe>
 std::vector<std::pair<std::string, std::string>> fields_for_manifest(Recipe const& r) {
   std::vector<std::pair<std::string, std::string>> list;
-  for (auto const& f : list_fields(r))
-    if (f.belongs_to != digest::none) list.emplace_back(f.choice ? "choice " + f.path : f.path, f.value);
+  for (auto const& f : list_fields(r)) list.emplace_back(f.choice ? f.path + ".kind" : f.path, f.value);
   return list;
 }
 

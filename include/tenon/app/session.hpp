@@ -142,7 +142,7 @@ class session {
       auto const d = digests(r);
       m.digests = {d.identity, d.layout, d.numbers};
       m.recipe_fields = fields_for_manifest(r);
-      m.recipe = nlohmann::json::parse(to_json(r).dump());
+      m.recipe = recipe_for_manifest(r);
       m.changes = facts_.changes;
       m.random.seed = r.seed.value;
       if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};

@@ -55,8 +55,7 @@ struct fp16 {
   int growth_interval = 2000;                  ///< good steps in a row before the scale grows
 };
 
-/// bf16 where the target computes it natively and, on the machine of the build, was measured at least 1.2 times as fast
-/// as fp32; else fp32.
+/// bf16 where the target computes it natively, else fp32.
 struct native {
   using axis = tenon::axis::precision;
   static constexpr std::string_view kind = "native";
@@ -71,14 +70,8 @@ template <class Recipe>
 struct resolved_precision {
   using target_type = std::remove_cvref_t<decltype(Recipe::target)>;
   using given = std::remove_cvref_t<decltype(Recipe::precision)>;
-  static constexpr bool prefers_bf16 = [] {
-    if constexpr (requires { target_type::prefers_bf16; })
-      return target_type::prefers_bf16;
-    else
-      return target_type::native_bf16;
-  }();
   using type = std::conditional_t<std::is_same_v<given, precision::native>,
-                                  std::conditional_t<prefers_bf16, precision::bf16, precision::fp32>, given>;
+                                  std::conditional_t<target_type::native_bf16, precision::bf16, precision::fp32>, given>;
 };
 template <class Recipe>
 using resolved_precision_t = typename resolved_precision<std::remove_cvref_t<Recipe>>::type;
