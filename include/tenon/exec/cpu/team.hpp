@@ -32,6 +32,7 @@ class team {
   int size() const { return size_; }
 
   /// Runs `f(member)` on every member and returns when all are done. The first exception that `serial` caught is rethrown.
+  /// Any other exception ends the program with its sentence: the members that wait for the thrower could never go on.
   template <class F>
   void run(F& f) {
     job_ = {[](void* context, int member) { (*static_cast<F*>(context))(member); }, &f};
@@ -39,7 +40,7 @@ class team {
     start_.notify_all();
     {
       single_threaded_blas const guard;
-      f(0);
+      [&]() noexcept { f(0); }();
     }
     barrier();
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));

@@ -59,12 +59,13 @@ inline void widen(nn::bf16 const* in, float* out, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = std::bit_cast<float>(std::uint32_t{in[i].bits} << 16);
 }
 inline void widen(nn::fp16 const* in, float* out, std::int64_t n) {
-  std::int64_t i = 0;
+  std::int64_t whole = 0;
 #if defined(__F16C__) && defined(__AVX__)
-  for (; i + 8 <= n; i += 8)
+  whole = n / 8 * 8;
+  for (std::int64_t i = 0; i < whole; i += 8)
     _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<__m128i const*>(in + i))));
 #endif
-  for (; i < n; ++i) out[i] = nn::widen(in[i]);
+  for (std::int64_t i = whole; i < n; ++i) out[i] = nn::widen(in[i]);
 }
 
 /// Rounds `n` fp32 values to the nearest even value of the narrower type.
@@ -77,12 +78,13 @@ inline void narrow(float const* in, nn::bf16* out, std::int64_t n) {
   }
 }
 inline void narrow(float const* in, nn::fp16* out, std::int64_t n) {
-  std::int64_t i = 0;
+  std::int64_t whole = 0;
 #if defined(__F16C__) && defined(__AVX__)
-  for (; i + 8 <= n; i += 8)
+  whole = n / 8 * 8;
+  for (std::int64_t i = 0; i < whole; i += 8)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
 #endif
-  for (; i < n; ++i) out[i] = nn::narrow<nn::fp16>(in[i]);
+  for (std::int64_t i = whole; i < n; ++i) out[i] = nn::narrow<nn::fp16>(in[i]);
 }
 
 }  // namespace tenon::exec::cpu
