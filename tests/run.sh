@@ -74,7 +74,7 @@ clang_suite() {
 }
 
 run_tests() {
-  local start=$EPOCHREALTIME suites=() live='' word room since
+  local start=$EPOCHREALTIME suites=() targets live='' word room since
   for word in "$@"; do
     case $word in
       --live) live=1 ;;
@@ -94,6 +94,15 @@ run_tests() {
     export TENON_TEST_PYTHON=$build/liveenv/bin/python TENON_TEST_LIVE=1
   fi
   verdict setup 0 0 "$start" ''
+  since=$EPOCHREALTIME targets=()  # all at once, which keeps every core busy; what does not compile is told by its suite
+  for room in "${suites[@]}"; do
+    compgen -G "$root/tests/$room/*.cpp" >/dev/null && [ "$room" != compile_fail ] && targets+=("test_$room")
+  done
+  if [ ${#targets[@]} -gt 0 ]; then
+    say "building the tests of ${#targets[@]} rooms"
+    cmake --build "$build/release" --target "${targets[@]}" -- -k 0 >"$log/test-build.log" 2>&1 || true
+    verdict build 0 0 "$since" ''
+  fi
   for room in "${suites[@]}"; do
     since=$EPOCHREALTIME
     case $room in
