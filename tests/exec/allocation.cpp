@@ -1,0 +1,79 @@
+#include <ATen/ops/empty.h>
+
+#include <cstdlib>
+
+#include "exec/memory_watch.hpp"
+#include "support/micro_batch.hpp"
+#include "support/test.hpp"
+#include "tenon/exec/plan.hpp"
+#include "tenon/train/step.hpp"
+#include "tenon/train/trainer.hpp"
+
+/// "No allocation": after one step at each shape, training asks the system for no memory at all.
+
+using namespace tenon;
+using namespace tenon::literals;
+
+namespace {
+
+template <class Precision, class Memory>
+constexpr auto make(Precision p, Memory m) {
+  return recipe(model::deepseek_llm{.vocab = 1024, .hidden = 128, .layers = 4, .heads = 4, .kv_heads = 2, .intermediate = 352, .positions = 128},
+                target::cpu{.memory = 8_GiB}, p, m, horizon{100_steps}, batch{.sequence = 96_tokens, .global = 12_samples, .micro = 4_samples});
+}
+constexpr auto fp32 = make(precision::fp32{}, memory::keep{});
+constexpr auto bf16 = make(precision::bf16{.emulated = true}, memory::keep{});
+constexpr auto recomputed = make(precision::fp16{.emulated = true}, memory::recompute{.every = 2});
+
+data::micro_batch batch_of(std::uint64_t seed) {
+  random_batch const rows(12, 96, 1024, seed);
+  data::micro_batch b;
+  b.samples = rows.samples, b.sequence = rows.sequence, b.num_targets = rows.count();
+  b.tokens = rows.tokens, b.targets = rows.targets, b.positions = rows.positions, b.document_start = rows.document_start;
+  return b;
+}
+
+template <auto const& R>
+void watch(int members) {
+  memory_watch construction;
+  train::trainer<R> t(R, members, steps{100});
+  EXPECT_EQ(construction.mapped_bytes(), make_plan<R>(members).total());  // the plan, to the byte
+  auto const a = batch_of(1), b = batch_of(2);
+  train::step(t, a);
+  auto const evaluate = [&] {
+    auto region = [&](int member) {
+      auto x = t.engine().on(t.team(), member);
+      t.engine().clear_loss(x);
+      t.engine().evaluate(x, train::rows_of(a, 0, 4));
+    };
+    t.team().run(region);
+  };
+  evaluate();
+  memory_watch steps;
+  for (int i = 0; i < 10; ++i) {
+    train::step(t, i % 2 ? a : b);
+    evaluate();
+  }
+  EXPECT_EQ(steps.allocations(), 0);
+  EXPECT_EQ(steps.mappings(), 0);
+}
+
+}  // namespace
+
+TEST("the watch sees what it should") {
+  memory_watch w;
+  std::free(std::malloc(100));
+  std::vector<int> v(1000);
+  auto const t = at::empty({1000});
+  exec::buffer const b(1 << 20);
+  EXPECT(w.allocations() >= 3);
+  EXPECT(w.mappings() >= 1);
+  EXPECT(w.mapped_bytes() >= 1 << 20);
+}
+
+TEST("construction maps what the plan says; steps and evaluations allocate nothing") {
+  SUBCASE("fp32, one member") { watch<fp32>(1); }
+  SUBCASE("fp32, two members") { watch<fp32>(2); }
+  SUBCASE("bf16, two members") { watch<bf16>(2); }
+  SUBCASE("fp16 with recomputation, two members") { watch<recomputed>(2); }
+}
