@@ -39,7 +39,7 @@ struct sharded_world {
   static std::int64_t shard(int g) { return group(g).offset / ranks; }
 
   std::vector<float> full_gradient() const {
-    std::vector<float> all(std::size_t(layout::total));
+    std::vector<float> all(static_cast<std::size_t>(layout::total));
     for (int g = 0; g < groups; ++g) {
       auto const [offset, size] = group(g);
       for (int r = 0; r < ranks; ++r) std::copy_n(gradients[r].begin() + shard(g), size / ranks, all.begin() + offset + r * (size / ranks));
