@@ -8,7 +8,7 @@ using namespace tenon::literals;
 inline constexpr auto quickstart = tn::recipe(
     tn::model::deepseek_llm{.vocab = 2'048, .hidden = 192, .layers = 4, .heads = 4, .kv_heads = 2, .intermediate = 512, .positions = 1'024, .tied = true},
     tn::precision::fp32{},
-    tn::horizon{2'400_steps},
+    tn::horizon{2'800_steps},
     tn::batch{.sequence = 256_tokens, .global = 4_samples, .micro = 4_samples},
     tn::optimizer::adamw{.beta2 = 0.98, .weight_decay = 0.1, .clip = 1.0},
     tn::schedule::warmup_cosine{.peak = 2e-3, .warmup = 4_percent, .floor = 0.02},

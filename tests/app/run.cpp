@@ -20,6 +20,7 @@ inline constexpr auto tiny = recipe(
 inline constexpr auto tiny_bf16 = tiny.with(precision::bf16{.emulated = true});
 inline constexpr auto tiny_fp16 = tiny.with(precision::fp16{.emulated = true, .initial_scale = 1e9});  // overflows at first
 inline constexpr auto wider = tiny.edit([](auto& r) { r.model.hidden = 48; });
+inline constexpr auto staged = tiny.with(curriculum::by_length({{.until = 6_steps, .high = 0.4}, {.until = 14_steps, .low = 0.2, .high = 0.7}, {.until = 24_steps, .low = 0.5}}));
 
 /// A folder of its own for each test, with a corpus of a few documents.
 struct place {
@@ -191,6 +192,51 @@ TEST("--plan says what will run and starts nothing; --json is JSON") {
   EXPECT(j["plan"]["steps"] == 24);
   EXPECT(j["plan"]["parameters"] == plan<tiny>.parameters);
   EXPECT(!fs::exists(p.root / "run"));
+}
+
+TEST("curriculum: easy documents first, by length, and resume inside a stage replays nothing") {
+  place const p;
+  for (int d = 0; d < 12; ++d) std::ofstream(p.root / "text" / ("note" + std::to_string(d) + ".txt")) << "a short note, number " << d << "\n";
+  std::string printed;
+  REQUIRE(finish<staged>(p, "straight", {}, printed) == 0);
+  auto const log = bytes_of(p.root / "straight" / "log.jsonl");
+  for (auto stage : {"\"stage\":0", "\"stage\":1", "\"stage\":2"}) EXPECT(log.find(stage) != std::string::npos);
+  {
+    child c(tenon::run<staged>, p.arguments("stopped"), p.log("stopped"));
+    REQUIRE(c.until([&] { return fs::exists(p.root / "stopped" / "log.jsonl") && bytes_of(p.root / "stopped" / "log.jsonl").find("\"stage\":1") != std::string::npos; }));
+    c.send(SIGKILL);
+    REQUIRE(c.wait() == 1000 + SIGKILL);
+  }
+  REQUIRE(finish<staged>(p, "stopped", {}, printed) == 0);
+  EXPECT(tensors(p.checkpoint("straight", 24)) == tensors(p.checkpoint("stopped", 24)));
+}
+
+TEST("--init starts from another run's weights; another shape is refused by the tensor's name") {
+  place const p;
+  std::string printed;
+  REQUIRE(finish<tiny>(p, "first", {"--steps", "5"}, printed) == 0);
+  auto const from = p.checkpoint("first", 5).string();
+  REQUIRE(finish<tiny>(p, "second", {"--steps", "5", "--init", from, "--schedule.peak=1e-12"}, printed) == 0);
+  checkpoint::safetensors_file const a(p.checkpoint("first", 5) / "model.safetensors"), b(p.checkpoint("second", 5) / "model.safetensors");
+  auto const name = "model.layers.1.mlp.down_proj.weight";
+  auto const *x = reinterpret_cast<float const*>(a.at(name).bytes.data()), *y = reinterpret_cast<float const*>(b.at(name).bytes.data());
+  for (int i = 0; i < 32 * 48; ++i) REQUIRE(std::abs(x[i] - y[i]) < 1e-8);  // started there and hardly moved
+  EXPECT(finish<wider>(p, "third", {"--init", from}, printed) == 1);
+  EXPECT(printed.find("has another dtype or shape than this recipe's") != std::string::npos);
+}
+
+TEST("--recipe takes another run's numbers; overrides have the last word") {
+  place const p;
+  std::string printed;
+  REQUIRE(finish<tiny>(p, "first", {"--steps", "5", "--schedule.peak=2e-3"}, printed) == 0);
+  auto const file = (p.root / "first" / "recipe.json").string();
+  REQUIRE(finish<tiny>(p, "second", {"--recipe", file, "--plan", "--json", "--seed", "9"}, printed) == 0);
+  auto const j = nlohmann::json::parse(printed);
+  EXPECT(j["recipe"]["schedule"]["peak"] == 2e-3);
+  EXPECT(j["recipe"]["horizon"] == "5_steps");
+  EXPECT(j["recipe"]["seed"]["value"] == 9);
+  EXPECT(finish<wider>(p, "third", {"--recipe", file}, printed) == 2);
+  EXPECT(printed.find("hidden") != std::string::npos);
 }
 
 TEST("the name of a recipe is that of its variable") {

@@ -18,6 +18,7 @@ struct assignment {
 struct command_line {
   std::string run;                    ///< --run DIR: where everything is written; an existing run is resumed
   std::vector<std::string> data;      ///< --data PATH, once or more
+  std::string recipe;                 ///< --recipe FILE: fields as JSON; run() reads it before the overrides
   std::string init;                   ///< --init DIR: take the first weights from there
   std::string prompt;                 ///< --prompt TEXT: how the sample text at the end begins
   int threads = 0;                    ///< --threads N
@@ -37,10 +38,11 @@ struct option {
 inline constexpr option options[] = {
     {"run", "DIR", "directory of the run; an existing one is resumed"},
     {"data", "PATH", "text to train on: a directory, text files or JSONL; may be given more than once"},
+    {"recipe", "FILE", "take the trajectory and operational fields from this JSON, such as the recipe.json of another run"},
     {"steps", "N", "length of the run in optimizer steps, instead of the recipe's horizon"},
     {"plan", "", "print what would run, and stop"},
     {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},
-    {"init", "DIR", "take the first weights from this checkpoint"},
+    {"init", "DIR", "take the first weights from the model.safetensors in this directory"},
     {"prompt", "TEXT", "how the sample text at the end begins"},
     {"threads", "N", "threads; default: one per core"},
     {"json", "", "machine-readable output"},
@@ -145,6 +147,8 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
       c.run = value;
     } else if (name == "data") {
       c.data.push_back(value);
+    } else if (name == "recipe") {
+      c.recipe = value;
     } else if (name == "init") {
       c.init = value;
     } else if (name == "prompt") {

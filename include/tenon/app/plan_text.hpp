@@ -30,6 +30,13 @@ std::string recipe_text(Recipe const& r, steps total) {
   return all;
 }
 
+/// "13.8 GFLOP".
+inline std::string flops_text(double flops) {
+  std::string text = observe::short_number(flops);
+  text.insert(text.find_last_of("0123456789") + 1, " ");
+  return text + "FLOP";
+}
+
 /// What the run needs, a line and a bar per part.
 inline std::string memory_text(run_plan const& p, double gflops) {
   using observe::bytes_text, observe::grouped;
@@ -45,7 +52,7 @@ inline std::string memory_text(run_plan const& p, double gflops) {
   line("activations", p.activation_bytes), line("total", p.total());
   all += "  of " + bytes_text(std::uint64_t(p.memory)) + " on the target: " + (p.fits ? "fits" : "does not fit; lower batch.micro or write memory::recompute{}") + "\n";
   all += "\nparameters  " + grouped(p.parameters) + "; one checkpoint " + bytes_text(std::uint64_t(p.checkpoint_bytes)) + "\n";
-  all += "work        " + observe::short_number(double(p.step_flops)) + "FLOP a step";
+  all += "work        " + flops_text(double(p.step_flops)) + " a step";
   if (gflops > 0)
     all += ", at least " + observe::duration_text(double(p.step_flops) / (gflops * 1e9)) + " at the target's " + grouped(std::int64_t(gflops)) + " GFLOP/s";
   return all + "\n";

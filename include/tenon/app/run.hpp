@@ -113,6 +113,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     for (auto const& sentence : machine_differences(m.machine, facts.machine))
       std::printf("note        %s: the numbers agree closely from here on, not bit for bit\n", sentence.c_str());
   } else {
+    if (!c.init.empty()) train::load_weights(c.init, trainer);
     write_text(run / "recipe.json", to_json(r).dump(2) + "\n");
     save_tokenizer(data.tokens, run / "tokenizer.json");
   }
@@ -135,6 +136,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     else std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n", static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
     return exit_code::interrupted;
   }
+  out.say(trainer.progress().step, host.whole_text_note());
   std::string const sample = sample_text(trainer, data.tokens, c.prompt);
   if (!sample.empty()) {
     write_text(run / "sample.txt", sample);
@@ -162,8 +164,8 @@ int run(int argc, char const* const* argv) {
   };
   command_line c;
   try {
+    if (auto const file = app::recipe_file(argc, argv); !file.empty()) app::read_recipe(file, r);
     c = parse(argc, argv, r);
-    if (!c.init.empty()) throw error("--init is not read yet: weights of another run or of Hugging Face cannot be the start; see docs/limits.md");
   } catch (std::exception const& e) {
     return fail(e, exit_code::refused);
   }

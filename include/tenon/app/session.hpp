@@ -122,6 +122,16 @@ class session {
   }
   std::optional<observe::evaluation_record> const& last_evaluation() const { return last_; }
 
+  /// For information: what the trigram reaches with the whole training text, of which the run may have seen a part.
+  std::string whole_text_note() {
+    auto const samples = std::min(order_.samples_in_epoch({}), whole_text_limit / order_.sequence());
+    train::consumed_baseline whole(data_->tokens.size());
+    whole.replay(order_, samples);
+    return "for information: the trigram of " + std::string(samples == order_.samples_in_epoch({}) ? "the whole training text" : "a part of the training text") + " (" +
+           observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
+           observe::fixed_point(whole.held_out_bits(held_, room_).trigram / double(held_.bytes()), 3) + " bits/byte";
+  }
+
   bool save_due(Trainer& t) const {
     if constexpr (requires { t.recipe().checkpoint.period; }) {
       auto const& period = t.recipe().checkpoint.period;
@@ -166,6 +176,7 @@ class session {
  private:
   using clock = std::chrono::steady_clock;
   static constexpr std::int64_t held_out_limit = 1 << 16;  ///< tokens: an evaluation looks at no more
+  static constexpr std::int64_t whole_text_limit = 1 << 25;  ///< tokens that the trigram of the whole text looks at
   static double seconds(clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
   run_facts facts_;

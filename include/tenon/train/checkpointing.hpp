@@ -101,4 +101,31 @@ void load_state(checkpoint::path const& directory, Trainer& t) {
   if constexpr (requires { t.engine().set_step(std::int64_t{}); }) t.engine().set_step(t.progress().step);
 }
 
+/// The first weights of a new run, from DIR/model.safetensors: a checkpoint's, or any file with these names, shapes and
+/// fp32. Throws tenon::error naming what is missing, left over or of another shape.
+template <class Trainer>
+void load_weights(checkpoint::path const& directory, Trainer& t) {
+  struct reader {
+    checkpoint::safetensors_file file;
+    std::string where;
+    std::size_t taken = 0;
+    void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* to) {
+      auto const& found = file.at(name);
+      if (found.type != checkpoint::dtype::F32 || found.shape != shape)
+        throw error("tensor '" + name + "' in '" + where + "' has another dtype or shape than this recipe's; it must be fp32 and of this model's widths");
+      std::memcpy(to, found.bytes.data(), found.bytes.size());
+      ++taken;
+    }
+    void number(std::string const&, std::int64_t&) {}
+    void number(std::string const&, double&) {}
+  };
+  auto const path = directory / name_of(file::model);
+  reader from{checkpoint::safetensors_file(path), path.string()};
+  auto components = t.components();
+  parameter_component::visit(std::get<parameter_component>(components), from);
+  if (from.taken != from.file.tensors().size())
+    throw error("'" + from.where + "' holds " + std::to_string(from.file.tensors().size()) + " tensors and this model has " + std::to_string(from.taken) + "; it is another model");
+  t.engine().refresh_copy();
+}
+
 }  // namespace tenon::train
