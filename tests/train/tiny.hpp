@@ -37,6 +37,8 @@ inline constexpr auto bf16 = recipe(tn::precision::bf16{.emulated = true});
 /// The scale grows after 4 and 8 steps, so that scale and tracker differ from their start when a run is cut.
 inline constexpr auto fp16 = recipe(tn::precision::fp16{.emulated = true, .initial_scale = 1024, .growth_interval = 4});
 
+inline constexpr auto sgd = fp32.with(tn::optimizer::sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 0.01}, tn::memory::recompute{});
+
 /// The batch that the data holds at `at`: a function of the cursor, as the loader's is. Each token decides the next.
 inline tn::data::micro_batch batch_at(tn::data::cursor const& at) {
   random_batch rows(4, 16, words, 1000 + std::uint64_t(at.sample));
