@@ -16,7 +16,7 @@ constexpr auto recipe(tn::model::deepseek_llm model, tn::samples samples, tn::to
                     tn::schedule::constant{.peak = 3e-4});
 }
 
-inline constexpr auto w0 = recipe({.vocab = 256, .hidden = 64, .layers = 2, .heads = 2, .intermediate = 176, .positions = 32}, 1_samples, 32_tokens);
+inline constexpr auto w0 = recipe({.vocab = 272, .hidden = 64, .layers = 2, .heads = 2, .intermediate = 176, .positions = 32}, 1_samples, 32_tokens);
 inline constexpr auto w1 = recipe({.vocab = 4'096, .hidden = 256, .layers = 4, .heads = 8, .intermediate = 688, .positions = 128}, 4_samples, 128_tokens);
 inline constexpr auto w1b = recipe({.vocab = 8'192, .hidden = 384, .layers = 6, .heads = 6, .intermediate = 1'024, .positions = 256}, 4_samples, 256_tokens);
 inline constexpr auto w2 = recipe({.vocab = 50'304, .hidden = 768, .layers = 12, .heads = 12, .intermediate = 2'048, .positions = 64}, 4_samples, 64_tokens);
