@@ -1,7 +1,7 @@
 # Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang or package.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe data observe checkpoint nn models exec optim train app align docs)
+rooms=(core recipe data observe checkpoint nn models exec optim train app deploy docs)
 torch_free=" core recipe data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 

@@ -6,8 +6,6 @@
 
 namespace tenon::optim {
 
-/// Members of a team never outnumber this; partial sums have fixed places.
-inline constexpr int most_members = 256;
 
 /// Sum of squares of this member's part of a flat fp32 buffer: fp32 within runs of 4096 elements, fp64 across them.
 /// Infinity or NaN anywhere makes the sum infinite or NaN: the overflow check of loss scaling costs nothing more.
