@@ -1,4 +1,5 @@
-// Text from a model: the cached decoding against transformers and against the training layers; the draw against its law.
+// Text from a model: the cached decoding against transformers and against the training layers; the draw against its
+// law.
 #include "tenon/deploy/generate.hpp"
 
 #include <set>
@@ -13,16 +14,19 @@ namespace {
 
 constexpr deploy::sampling greedy{.temperature = 0};
 
-/// Continues `text` and returns the new tokens; `rows` gets the logits that each was drawn from, the last (not emitted) too.
+/// Continues `text` and returns the new tokens; `rows` gets the logits that each was drawn from, the last (not emitted)
+/// too.
 template <class Model>
-std::vector<std::int32_t> continued(rig<Model>& r, deploy::generator<Model, float>& g, std::vector<std::int32_t> text, deploy::sampling const& how,
-                                    std::size_t most, std::vector<float>* rows = nullptr, std::int64_t ids = vocab) {
+std::vector<std::int32_t> continued(rig<Model>& r, deploy::generator<Model, float>& g, std::vector<std::int32_t> text,
+                                    deploy::sampling const& how, std::size_t most, std::vector<float>* rows = nullptr,
+                                    std::int64_t ids = vocab) {
   std::vector<std::int32_t> out;
-  g.run(r.team, r.store, std::move(text), ids, how, [&](std::int32_t t) { out.push_back(t); },
-        [&](std::int32_t) {
-          if (rows) rows->insert(rows->end(), g.logits(), g.logits() + vocab);
-          return out.size() == most;
-        });
+  g.run(
+      r.team, r.store, std::move(text), ids, how, [&](std::int32_t t) { out.push_back(t); },
+      [&](std::int32_t) {
+        if (rows) rows->insert(rows->end(), g.logits(), g.logits() + vocab);
+        return out.size() == most;
+      });
   return out;
 }
 
@@ -55,7 +59,7 @@ TEST("prefill and cached decoding give the logits of the training layers at ever
   for (int const members : {1, 2, 3}) {
     rig<untied> r(members);
     deploy::generator<untied, float> g(sequence, members, theta);
-    for (std::size_t prompt = 1; prompt < std::size_t(sequence); prompt += members > 2 ? 11 : 1) {
+    for (std::size_t prompt = 1; prompt<std::size_t(sequence); prompt += members> 2 ? 11 : 1) {
       DOCTEST_INFO(members << " members, a prompt of " << prompt);
       std::vector<std::int32_t> text(r.tokens.begin(), r.tokens.begin() + std::int64_t(prompt));
       std::vector<float> rows;
@@ -76,7 +80,8 @@ TEST("decoding in chunks of any size fills the same cache") {
   nn::bind_activations(cache, room.data(), sequence, 2);
   std::vector<std::int32_t> const text(r.tokens.begin(), r.tokens.begin() + sequence);
   auto const whole = r.logits(text, 1, sequence);
-  for (std::vector<std::int64_t> const& chunks : std::vector<std::vector<std::int64_t>>{{24}, {1, 23}, {5, 3, 1, 1, 9, 5}, {23, 1}, {8, 8, 8}}) {
+  for (std::vector<std::int64_t> const& chunks :
+       std::vector<std::vector<std::int64_t>>{{24}, {1, 23}, {5, 3, 1, 1, 9, 5}, {23, 1}, {8, 8, 8}}) {
     std::int64_t past = 0;
     for (auto const size : chunks) {
       auto b = r.batch(text, text, 1, size);
@@ -89,7 +94,9 @@ TEST("decoding in chunks of any size fills the same cache") {
   }
 }
 
-TEST("a text as long as the generator keeps its last half; ids beyond the tokenizer are never drawn; one seed, one text") {
+TEST(
+    "a text as long as the generator keeps its last half; ids beyond the tokenizer are never drawn; one seed, one "
+    "text") {
   rig<untied> r(2);
   deploy::generator<untied, float> g(16, 2, theta);
   std::vector<std::int32_t> const last_half(r.tokens.begin() + 16, r.tokens.begin() + 24);
@@ -103,8 +110,10 @@ TEST("a text as long as the generator keeps its last half; ids beyond the tokeni
   EXPECT_EQ(capped.length(), std::int64_t{untied::positions});
 
   deploy::generator<untied, float> long_text(64, 2, theta);
-  for (auto const id : continued(r, long_text, {1}, {.temperature = 3, .top_p = 1, .seed = 5}, 1000, nullptr, 20)) EXPECT((id >= 0 && id < 20));
-  auto const one = continued(r, long_text, {1}, {.temperature = 1, .seed = 7}, 60), two = continued(r, long_text, {1}, {.temperature = 1, .seed = 7}, 60);
+  for (auto const id : continued(r, long_text, {1}, {.temperature = 3, .top_p = 1, .seed = 5}, 1000, nullptr, 20))
+    EXPECT((id >= 0 && id < 20));
+  auto const one = continued(r, long_text, {1}, {.temperature = 1, .seed = 7}, 60),
+             two = continued(r, long_text, {1}, {.temperature = 1, .seed = 7}, 60);
   EXPECT((one == two));
   EXPECT((one != continued(r, long_text, {1}, {.temperature = 1, .seed = 8}, 60)));
 }
@@ -137,7 +146,8 @@ TEST("draws follow softmax(logits / temperature), cut to the nucleus") {
       // The law, written the direct way: the shortest run of the likeliest tokens that holds top_p.
       std::vector<double> p(vocab_size);
       double sum = 0;
-      for (int i = 0; i < vocab_size; ++i) sum += p[std::size_t(i)] = std::exp(double(logits[std::size_t(i)]) / temperature);
+      for (int i = 0; i < vocab_size; ++i)
+        sum += p[std::size_t(i)] = std::exp(double(logits[std::size_t(i)]) / temperature);
       for (auto& x : p) x /= sum;
       std::vector<std::size_t> order(vocab_size);
       for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -149,7 +159,8 @@ TEST("draws follow softmax(logits / temperature), cut to the nucleus") {
         nucleus.insert(i), held += p[i];
       }
       std::vector<int> seen(vocab_size);
-      for (int i = 0; i < draws; ++i) ++seen[std::size_t(deploy::draw(logits.data(), vocab_size, {temperature, top_p, 9}, std::uint64_t(i), room))];
+      for (int i = 0; i < draws; ++i)
+        ++seen[std::size_t(deploy::draw(logits.data(), vocab_size, {temperature, top_p, 9}, std::uint64_t(i), room))];
       double chi_square = 0;
       int outside = 0;
       for (std::size_t i = 0; i < vocab_size; ++i) {

@@ -21,14 +21,17 @@ class golden {
     using tenon::checkpoint::dtype;
     auto const& t = file_.at(name);
     switch (t.type) {
-      case dtype::F64: return read<double>(t);
-      case dtype::F32: return widened(read<float>(t));
+      case dtype::F64:
+        return read<double>(t);
+      case dtype::F32:
+        return widened(read<float>(t));
       case dtype::F16: {
         std::vector<double> out;
         for (auto const bits : read<std::uint16_t>(t)) out.push_back(double(tenon::nn::widen(tenon::nn::fp16{bits})));
         return out;
       }
-      default: throw tenon::error("the golden tensor '" + name + "' is not of reals; make the golden files anew");
+      default:
+        throw tenon::error("the golden tensor '" + name + "' is not of reals; make the golden files anew");
     }
   }
   std::vector<float> floats(std::string const& name) const {
@@ -37,7 +40,8 @@ class golden {
   }
   std::vector<std::int64_t> integers(std::string const& name) const {
     auto const& t = file_.at(name);
-    if (t.type != tenon::checkpoint::dtype::I64) throw tenon::error("the golden tensor '" + name + "' is not of integers; make the golden files anew");
+    if (t.type != tenon::checkpoint::dtype::I64)
+      throw tenon::error("the golden tensor '" + name + "' is not of integers; make the golden files anew");
     return read<std::int64_t>(t);
   }
 
@@ -56,6 +60,7 @@ class golden {
 template <class A, class B>
 double relative_distance(A const* a, B const* b, std::size_t n) {
   double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < n; ++i) difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i])), norm += double(b[i]) * double(b[i]);
+  for (std::size_t i = 0; i < n; ++i)
+    difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i])), norm += double(b[i]) * double(b[i]);
   return std::sqrt(difference / norm);
 }

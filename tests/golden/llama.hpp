@@ -28,7 +28,8 @@ struct rig {
   explicit rig(int members) : team(members), memory(samples * sequence, members, Model::positions, theta) {
     for (auto const& p : tenon::exec::parameter_places<Model>()) {
       auto const w = file.floats("weight/" + p.name);
-      if (std::int64_t(w.size()) != p.size()) throw tenon::error("the golden tensor '" + p.name + "' has another size than the model's");
+      if (std::int64_t(w.size()) != p.size())
+        throw tenon::error("the golden tensor '" + p.name + "' has another size than the model's");
       std::copy(w.begin(), w.end(), store.master() + p.offset);
     }
     store.refresh_copy();
@@ -56,14 +57,22 @@ struct rig {
     };
     team.run(region);
   }
-  tenon::nn::micro_batch batch(std::vector<std::int32_t> const& ids, std::vector<std::int32_t> const& wanted, std::int64_t num_samples, std::int64_t length) const {
-    return {.samples = num_samples, .sequence = length, .tokens = ids.data(), .targets = wanted.data(), .positions = positions.data(),
-            .document_start = start.data(), .rotary_cos = memory.rotary_cos, .rotary_sin = memory.rotary_sin};
+  tenon::nn::micro_batch batch(std::vector<std::int32_t> const& ids, std::vector<std::int32_t> const& wanted,
+                               std::int64_t num_samples, std::int64_t length) const {
+    return {.samples = num_samples,
+            .sequence = length,
+            .tokens = ids.data(),
+            .targets = wanted.data(),
+            .positions = positions.data(),
+            .document_start = start.data(),
+            .rotary_cos = memory.rotary_cos,
+            .rotary_sin = memory.rotary_sin};
   }
   /// Mean -log p over the rows with a target, and the gradients in the store.
   double forward_backward() {
     each_member([&](auto& x) {
-      Model::forward_backward(x, store, batch(tokens, targets, samples, sequence), memory.saved, memory.scratch, 1.f / float(count()), true);
+      Model::forward_backward(x, store, batch(tokens, targets, samples, sequence), memory.saved, memory.scratch,
+                              1.f / float(count()), true);
     });
     double loss = 0;
     for (int m = 0; m < team.size(); ++m) loss += *memory.saved.head.loss.row(m);

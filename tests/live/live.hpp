@@ -6,7 +6,8 @@
 
 #include "tenon/core/error.hpp"
 
-/// Tests that need Python's torch and transformers: `./tenon test --live` runs them, `./tenon test` reports them as skipped.
+/// Tests that need Python's torch and transformers: `./tenon test --live` runs them, `./tenon test` reports them as
+/// skipped.
 namespace live {
 
 /// For `TEST("live: ..." * doctest::skip(live::off()))`.
@@ -25,8 +26,11 @@ template <class... Paths>
 outcome python(std::string const& script, Paths const&... arguments) {
   char const* const interpreter = std::getenv("TENON_TEST_PYTHON");
   if (interpreter == nullptr || *interpreter == 0)
-    throw tenon::error("TENON_TEST_PYTHON is not set: run the live tests with ./tenon test --live, which prepares a Python with torch");
-  std::string command = "'" + std::string(interpreter) + "' '" + (std::filesystem::path(__FILE__).parent_path() / script).string() + "'";
+    throw tenon::error(
+        "TENON_TEST_PYTHON is not set: run the live tests with ./tenon test --live, which prepares a Python with "
+        "torch");
+  std::string command =
+      "'" + std::string(interpreter) + "' '" + (std::filesystem::path(__FILE__).parent_path() / script).string() + "'";
   ((command += " '" + std::string(arguments) + "'"), ...);
   std::FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) throw tenon::error("the system could not start " + command);

@@ -1,8 +1,7 @@
 // The model against transformers' LlamaForCausalLM on the same weights (tests/golden): names, logits, loss, gradients.
-#include "golden/llama.hpp"
-
 #include <set>
 
+#include "golden/llama.hpp"
 #include "support/test.hpp"
 
 using namespace tenon;
@@ -18,7 +17,8 @@ void agrees(int members) {
   for (auto const& p : exec::parameter_places<Model>()) {
     ours.insert(p.name);
     auto const& stored = r.file.tensors().at("weight/" + p.name);
-    EXPECT((stored.shape == (p.rank == 1 ? std::vector<std::int64_t>{p.cols} : std::vector<std::int64_t>{p.rows, p.cols})));
+    EXPECT((stored.shape ==
+            (p.rank == 1 ? std::vector<std::int64_t>{p.cols} : std::vector<std::int64_t>{p.rows, p.cols})));
   }
   for (auto const& [name, unused] : r.file.tensors())
     if (name.rfind("weight/", 0) == 0) theirs.insert(name.substr(7));

@@ -14,13 +14,15 @@ constexpr std::int64_t decayed = 211, undecayed = 109, size = decayed + undecaye
 
 /// The two parameters of the golden run as places of one buffer: a hidden matrix and a norm.
 std::vector<nn::parameter_place> places() {
-  return {{"hidden", 0, 1, decayed, 2, nn::role::hidden, nn::initializer::normal, {}}, {"norm", decayed, 1, undecayed, 1, nn::role::norm, nn::initializer::ones, {}}};
+  return {{"hidden", 0, 1, decayed, 2, nn::role::hidden, nn::initializer::normal, {}},
+          {"norm", decayed, 1, undecayed, 1, nn::role::norm, nn::initializer::ones, {}}};
 }
 
 template <class Policy>
 struct run {
   golden file{"optimizers"};
-  std::vector<float> weights = file.floats("start"), base = file.floats("gradients"), gradient = std::vector<float>(size);
+  std::vector<float> weights = file.floats("start"), base = file.floats("gradients"),
+                     gradient = std::vector<float>(size);
   std::vector<std::int64_t> exponents = file.integers("exponents");
   std::vector<double> rates = file.reals("rates");
   std::vector<optim::region> regions = optim::regions(places(), size);
@@ -30,21 +32,24 @@ struct run {
   void step(Policy const& p, float factor = 1) {
     using engine = optim::engine<Policy>;
     auto const t = state.updates++;
-    for (std::int64_t i = 0; i < size; ++i) gradient[std::size_t(i)] = std::ldexp(base[std::size_t(t % cycle * size + i)], int(exponents[std::size_t(t)])) * factor;
+    for (std::int64_t i = 0; i < size; ++i)
+      gradient[std::size_t(i)] =
+          std::ldexp(base[std::size_t(t % cycle * size + i)], int(exponents[std::size_t(t)])) * factor;
     auto const constants = engine::prepare(p, rates[std::size_t(t)], t + 1, 1 / factor);
     for (auto const& [from, to] : {std::pair<std::int64_t, std::int64_t>{0, 77}, {77, size}})
       optim::for_each_region(regions, from, to, [&](std::int64_t first, std::int64_t last, bool decays) {
         engine::update(constants, state, weights.data(), gradient.data(), weights.data(), first, last, decays);
       });
   }
-  /// The tensor within 1e-6 of its norm, and every element within 2e-6 (16 roundings) of the largest value that it has had
-  /// so far: sums of opposite signs cannot be better.
+  /// The tensor within 1e-6 of its norm, and every element within 2e-6 (16 roundings) of the largest value that it has
+  /// had so far: sums of opposite signs cannot be better.
   void compare(std::string const& name, float const* have, std::vector<float> const& largest) {
     DOCTEST_INFO(name);
     auto const want = file.reals(name);
     REQUIRE(want.size() == std::size_t(size));
     double most = 0;
-    for (std::size_t i = 0; i < want.size(); ++i) most = std::fmax(most, std::abs(have[i] - want[i]) / std::fmax(1e-30, double(largest[i])));
+    for (std::size_t i = 0; i < want.size(); ++i)
+      most = std::fmax(most, std::abs(have[i] - want[i]) / std::fmax(1e-30, double(largest[i])));
     double const distance = relative_distance(have, want.data(), want.size());
     DOCTEST_INFO("relative distance " << distance << ", worst element " << most);
     EXPECT(most <= 2e-6);
@@ -61,11 +66,13 @@ struct run {
       step(p, factor);
       raise(weight, weights.data());
       for (std::size_t m = 0; m < moment.size(); ++m) raise(moment[m], state.moments[m].template as<float>());
-      if (file.tensors().count(name + "." + std::to_string(t)) != 0) compare(name + "." + std::to_string(t), weights.data(), weight);
+      if (file.tensors().count(name + "." + std::to_string(t)) != 0)
+        compare(name + "." + std::to_string(t), weights.data(), weight);
     }
     for (std::size_t m = 0; m < moment.size(); ++m) {
       auto const tensor = name + "." + optim::engine<Policy>::moment_names[m];
-      if (p.kind == "adamw" || file.tensors().count(tensor) != 0) compare(tensor, state.moments[m].template as<float>(), moment[m]);
+      if (p.kind == "adamw" || file.tensors().count(tensor) != 0)
+        compare(tensor, state.moments[m].template as<float>(), moment[m]);
     }
   }
 };
@@ -76,7 +83,8 @@ TEST("the schedule's rates are those that the golden runs were made with") {
   golden const file("optimizers");
   auto const rates = file.reals("rates");
   constexpr schedule::warmup_cosine s{.peak = 1e-2, .warmup = steps{10}, .floor = 0.1};
-  for (std::size_t t = 0; t < rates.size(); ++t) EXPECT_NEAR(s.at(steps{std::int64_t(t)}, steps{num_steps}, tokens{1}), rates[t], 1e-15);
+  for (std::size_t t = 0; t < rates.size(); ++t)
+    EXPECT_NEAR(s.at(steps{std::int64_t(t)}, steps{num_steps}, tokens{1}), rates[t], 1e-15);
 }
 
 TEST("AdamW equals torch.optim.AdamW after 100 steps: 1e-6 relative, decayed and undecayed, moments too") {
@@ -119,13 +127,16 @@ TEST("the compute copy is the rounded master, and padding stays zero") {
   std::copy(r.base.begin(), r.base.begin() + size, gradient.begin());
   optim::engine<optimizer::adamw>::state state(size + 32);
   auto const constants = optim::engine<optimizer::adamw>::prepare({}, 1e-2, 1, 1.f);
-  optim::engine<optimizer::adamw>::update(constants, state, weights.data(), gradient.data(), copy.data(), 0, size + 32, true);
+  optim::engine<optimizer::adamw>::update(constants, state, weights.data(), gradient.data(), copy.data(), 0, size + 32,
+                                          true);
   int moved = 0;
   for (std::int64_t i = 0; i < size + 32; ++i) {
     auto const at = std::size_t(i);
     EXPECT_EQ(copy[at].bits, nn::narrow<nn::bf16>(weights[at]).bits);
-    if (i < size) moved += weights[at] != r.weights[at];
-    else EXPECT_EQ(weights[at], 0.f);
+    if (i < size)
+      moved += weights[at] != r.weights[at];
+    else
+      EXPECT_EQ(weights[at], 0.f);
   }
   EXPECT(moved > size / 2);
 }

@@ -49,7 +49,8 @@ TEST("the clip factor gives what clip_grad_norm_ gives") {
 }
 
 TEST("one infinity or NaN anywhere makes the norm not finite") {
-  for (float const bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+  for (float const bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()})
     for (std::size_t n : {1, 15, 16, 17, 4096, 9001})
       for (std::size_t at : {std::size_t{0}, n / 2, n - 1}) {
         std::vector<float> x(n, 1.f);

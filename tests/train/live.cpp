@@ -15,11 +15,24 @@ namespace {
 /// config.json of transformers for a recipe's model.
 template <class Model>
 nlohmann::json config_of(Model const& m) {
-  return {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"vocab_size", m.vocab.get()}, {"hidden_size", m.hidden.get()},
-          {"num_hidden_layers", m.layers.get()}, {"num_attention_heads", m.heads.get()}, {"num_key_value_heads", m.kv()},
-          {"intermediate_size", m.intermediate.get()}, {"max_position_embeddings", m.positions.get()}, {"rms_norm_eps", m.norm_eps.get()},
-          {"rope_theta", m.rope_theta.get()}, {"tie_word_embeddings", m.tied.get()}, {"hidden_act", "silu"}, {"attention_bias", false},
-          {"mlp_bias", false}, {"torch_dtype", "float32"}, {"bos_token_id", nullptr}, {"eos_token_id", nullptr}};
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"vocab_size", m.vocab.get()},
+          {"hidden_size", m.hidden.get()},
+          {"num_hidden_layers", m.layers.get()},
+          {"num_attention_heads", m.heads.get()},
+          {"num_key_value_heads", m.kv()},
+          {"intermediate_size", m.intermediate.get()},
+          {"max_position_embeddings", m.positions.get()},
+          {"rms_norm_eps", m.norm_eps.get()},
+          {"rope_theta", m.rope_theta.get()},
+          {"tie_word_embeddings", m.tied.get()},
+          {"hidden_act", "silu"},
+          {"attention_bias", false},
+          {"mlp_bias", false},
+          {"torch_dtype", "float32"},
+          {"bos_token_id", nullptr},
+          {"eos_token_id", nullptr}};
 }
 
 template <auto const& R>
@@ -41,18 +54,35 @@ void transformers_agrees() {
   double const loss = t.engine().loss_sum(t.team().size()) / double(rows.count());
 
   std::ofstream(directory / "config.json") << config_of(R.model);
-  std::ofstream(directory / "batch.json") << nlohmann::json{{"samples", rows.samples}, {"sequence", rows.sequence}, {"tokens", rows.tokens}, {"targets", rows.targets}, {"loss", loss}};
+  std::ofstream(directory / "batch.json") << nlohmann::json{{"samples", rows.samples},
+                                                            {"sequence", rows.sequence},
+                                                            {"tokens", rows.tokens},
+                                                            {"targets", rows.targets},
+                                                            {"loss", loss}};
   auto const result = live::python("transformers_loss.py", directory.string());
   DOCTEST_INFO(result.output);
   EXPECT_EQ(result.code, 0);
 
   // The comparison can fail: another loss is noticed.
-  std::ofstream(directory / "batch.json") << nlohmann::json{{"samples", rows.samples}, {"sequence", rows.sequence}, {"tokens", rows.tokens}, {"targets", rows.targets}, {"loss", loss + 1e-3}};
+  std::ofstream(directory / "batch.json") << nlohmann::json{{"samples", rows.samples},
+                                                            {"sequence", rows.sequence},
+                                                            {"tokens", rows.tokens},
+                                                            {"targets", rows.targets},
+                                                            {"loss", loss + 1e-3}};
   EXPECT(live::python("transformers_loss.py", directory.string()).code != 0);
 }
 
-constexpr auto tied = tiny::recipe(precision::fp32{}).replace(model::deepseek_llm{
-    .vocab = tiny::vocab, .hidden = 32, .layers = 3, .heads = 4, .kv_heads = 4, .intermediate = 48, .positions = 32, .tied = true, .rope_theta = 5000.0, .norm_eps = 1e-5});
+constexpr auto tied = tiny::recipe(precision::fp32{})
+                          .replace(model::deepseek_llm{.vocab = tiny::vocab,
+                                                       .hidden = 32,
+                                                       .layers = 3,
+                                                       .heads = 4,
+                                                       .kv_heads = 4,
+                                                       .intermediate = 48,
+                                                       .positions = 32,
+                                                       .tied = true,
+                                                       .rope_theta = 5000.0,
+                                                       .norm_eps = 1e-5});
 
 }  // namespace
 

@@ -18,14 +18,18 @@ at::Tensor ids(std::vector<std::int32_t> const& v) {
   return at::from_blob(const_cast<std::int32_t*>(v.data()), {std::int64_t(v.size())}, at::kInt).to(at::kLong);
 }
 
-/// Loss of each step of a run that starts at the trainer's weights; autograd over the whole batch, clipping and AdamW by hand.
+/// Loss of each step of a run that starts at the trainer's weights; autograd over the whole batch, clipping and AdamW
+/// by hand.
 template <class Trainer>
-std::vector<double> reference_losses(Trainer& t, std::int64_t num_steps, std::map<std::string, at::Tensor>& weights, std::vector<double>& norms) {
+std::vector<double> reference_losses(Trainer& t, std::int64_t num_steps, std::map<std::string, at::Tensor>& weights,
+                                     std::vector<double>& norms) {
   auto const& r = t.recipe();
   std::map<std::string, std::pair<at::Tensor, at::Tensor>> moments;
   std::map<std::string, bool> decays;
   for (auto const& p : t.engine().places()) {
-    auto w = at::from_blob(t.engine().master() + p.offset, p.rank == 1 ? std::vector<std::int64_t>{p.cols} : std::vector<std::int64_t>{p.rows, p.cols}, at::kFloat);
+    auto w = at::from_blob(t.engine().master() + p.offset,
+                           p.rank == 1 ? std::vector<std::int64_t>{p.cols} : std::vector<std::int64_t>{p.rows, p.cols},
+                           at::kFloat);
     weights[p.name] = w.to(at::kDouble).clone().requires_grad_(true);
     moments[p.name] = {at::zeros_like(weights[p.name]), at::zeros_like(weights[p.name])};
     decays[p.name] = p.name.find("norm") == std::string::npos;
@@ -34,7 +38,8 @@ std::vector<double> reference_losses(Trainer& t, std::int64_t num_steps, std::ma
   auto const& o = r.optimizer;
   for (std::int64_t step = 0; step < num_steps; ++step) {
     auto const b = tiny::batch_at({0, 0, 4 * step});
-    auto const out = reference::logits(weights, {2, 4, 2, false}, ids(b.tokens), ids(b.positions), ids(b.document_start), b.samples, b.sequence);
+    auto const out = reference::logits(weights, {2, 4, 2, false}, ids(b.tokens), ids(b.positions),
+                                       ids(b.document_start), b.samples, b.sequence);
     auto const loss = at::cross_entropy_loss(out, ids(b.targets), {}, /*reduction: mean over targets*/ 1, -1);
     loss.backward();
     losses.push_back(loss.template item<double>());
@@ -49,7 +54,8 @@ std::vector<double> reference_losses(Trainer& t, std::int64_t num_steps, std::ma
       m = m * o.beta1 + g * (1 - o.beta1);
       v = v * o.beta2 + g * g * (1 - o.beta2);
       auto const denominator = (v / (1 - std::pow(o.beta2, double(step + 1)))).sqrt() + o.epsilon;
-      auto next = w.detach() * (1 - rate * (decays[name] ? o.weight_decay : 0.0)) - m / (1 - std::pow(o.beta1, double(step + 1))) / denominator * rate;
+      auto next = w.detach() * (1 - rate * (decays[name] ? o.weight_decay : 0.0)) -
+                  m / (1 - std::pow(o.beta1, double(step + 1))) / denominator * rate;
       w = next.requires_grad_(true);
     }
   }
@@ -84,8 +90,10 @@ void follows_autograd(int members) {
   }
 }
 
-constexpr auto overflowing = tiny::fp16.edit([](auto& r) { r.precision.initial_scale = 0x1p40, r.precision.growth_interval = 2000; });
-constexpr auto calm = tiny::fp16.edit([](auto& r) { r.precision.initial_scale = 256, r.precision.growth_interval = 2000; });
+constexpr auto overflowing =
+    tiny::fp16.edit([](auto& r) { r.precision.initial_scale = 0x1p40, r.precision.growth_interval = 2000; });
+constexpr auto calm =
+    tiny::fp16.edit([](auto& r) { r.precision.initial_scale = 256, r.precision.growth_interval = 2000; });
 
 }  // namespace
 
@@ -109,7 +117,8 @@ TEST("16-bit runs follow the fp32 run") {
   EXPECT_EQ(c.loss_scale(), 1024.0 * 32);  // 20 good steps, growth every 4
 }
 
-TEST("an overflow skips the step and halves the scale; the steps that remain are those of a run that never overflowed") {
+TEST(
+    "an overflow skips the step and halves the scale; the steps that remain are those of a run that never overflowed") {
   train::trainer<overflowing> t(overflowing, 2, 20_steps);
   auto const start = tiny::state_of(t);
   double scale = 0x1p40;
@@ -125,7 +134,8 @@ TEST("an overflow skips the step and halves the scale; the steps that remain are
     EXPECT_EQ(t.progress().step, skipped + 1);
     EXPECT(std::isfinite(report.loss));
     for (auto const& [name, bytes] : tiny::state_of(t))  // no weight and no moment moved
-      if (name.rfind("loss_scale", 0) != 0 && name.rfind("progress", 0) != 0 && name.rfind("cursor", 0) != 0) EXPECT((bytes == start.at(name)));
+      if (name.rfind("loss_scale", 0) != 0 && name.rfind("progress", 0) != 0 && name.rfind("cursor", 0) != 0)
+        EXPECT((bytes == start.at(name)));
   }
   EXPECT(skipped > 5);
   EXPECT(skipped < 35);
@@ -147,7 +157,8 @@ TEST("a gradient that is not finite stops the run with a sentence and leaves the
   SUBCASE("fp32: at once") {
     train::trainer<tiny::fp32> t(tiny::fp32, 2, 20_steps);
     tiny::run(t, 2);
-    t.engine().master()[t.engine().places().front().offset + tiny::batch_at(t.progress().cursor).tokens[0] * 32] = std::numeric_limits<float>::infinity();
+    t.engine().master()[t.engine().places().front().offset + tiny::batch_at(t.progress().cursor).tokens[0] * 32] =
+        std::numeric_limits<float>::infinity();
     std::vector<float> const before(t.engine().master(), t.engine().master() + t.engine().size());
     EXPECT_THROWS_WITH(tiny::run(t, 1), "the gradient of step 3 is not finite");
     EXPECT(std::memcmp(before.data(), t.engine().master(), before.size() * 4) == 0);
@@ -155,7 +166,8 @@ TEST("a gradient that is not finite stops the run with a sentence and leaves the
   }
   SUBCASE("fp16: when no loss scale helps") {
     train::trainer<tiny::fp16> t(tiny::fp16, 2, 20_steps);
-    t.engine().master()[t.engine().places().front().offset + tiny::batch_at(t.progress().cursor).tokens[0] * 32] = std::numeric_limits<float>::quiet_NaN();
+    t.engine().master()[t.engine().places().front().offset + tiny::batch_at(t.progress().cursor).tokens[0] * 32] =
+        std::numeric_limits<float>::quiet_NaN();
     t.engine().refresh_copy();
     EXPECT_THROWS_WITH(tiny::run(t, 200), "not finite");
   }

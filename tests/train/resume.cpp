@@ -17,7 +17,8 @@ struct forgetful {
   std::string without;
   int forgotten = 0;
   bool skips(std::string const& name) {
-    bool const skip = name.rfind(without, 0) == 0 || (without[0] == '.' && name.size() > without.size() && name.ends_with(without));
+    bool const skip =
+        name.rfind(without, 0) == 0 || (without[0] == '.' && name.size() > without.size() && name.ends_with(without));
     forgotten += skip;
     return skip;
   }
@@ -30,7 +31,8 @@ struct forgetful {
   }
 };
 
-std::set<std::string> differences(std::map<std::string, std::string> const& a, std::map<std::string, std::string> const& b) {
+std::set<std::string> differences(std::map<std::string, std::string> const& a,
+                                  std::map<std::string, std::string> const& b) {
   std::set<std::string> names;
   for (auto const& [name, bytes] : a)
     if (b.count(name) == 0 || b.at(name) != bytes) names.insert(name);
@@ -74,11 +76,19 @@ void resumes_exactly(int members) {
     EXPECT(expected.at(name) == resumed.at(name));
   }
   EXPECT((expected == resumed));
-  EXPECT(std::memcmp(straight.engine().master(), second.engine().master(), std::size_t(straight.engine().size()) * 4) == 0);
+  EXPECT(std::memcmp(straight.engine().master(), second.engine().master(), std::size_t(straight.engine().size()) * 4) ==
+         0);
   using compute = std::remove_reference_t<decltype(*straight.engine().copy())>;
-  EXPECT(std::memcmp(straight.engine().copy(), second.engine().copy(), std::size_t(straight.engine().size()) * sizeof(compute)) == 0);
+  EXPECT(std::memcmp(straight.engine().copy(), second.engine().copy(),
+                     std::size_t(straight.engine().size()) * sizeof(compute)) == 0);
 
-  std::vector<std::string> parts{"model.layers.1.mlp.down_proj", "model.norm", "lm_head", "optimizer.updates", "progress.step", "progress.tokens", "cursor.sample"};
+  std::vector<std::string> parts{"model.layers.1.mlp.down_proj",
+                                 "model.norm",
+                                 "lm_head",
+                                 "optimizer.updates",
+                                 "progress.step",
+                                 "progress.tokens",
+                                 "cursor.sample"};
   for (auto const* moment : trainer::optimizer::moment_names) parts.push_back(std::string(".") + moment);
   if constexpr (trainer::scales_loss) parts.insert(parts.end(), {"loss_scale.scale", "loss_scale.good_steps"});
   for (auto const& part : parts) {
@@ -93,15 +103,19 @@ void resumes_exactly(int members) {
     tiny::run(third, 6);
     auto const wrong = differences(expected, tiny::state_of(third));
     EXPECT(!wrong.empty());
-    // Beside the number itself: what is forgotten shows in the weights, except counters that only tell, and powers of two.
-    bool const only_tells = part == "progress.tokens" || part.rfind("loss_scale", 0) == 0 || (part == "optimizer.updates" && trainer::optimizer::num_moments == 1);
+    // Beside the number itself: what is forgotten shows in the weights, except counters that only tell, and powers of
+    // two.
+    bool const only_tells = part == "progress.tokens" || part.rfind("loss_scale", 0) == 0 ||
+                            (part == "optimizer.updates" && trainer::optimizer::num_moments == 1);
     if (!only_tells) EXPECT(wrong.count("model.embed_tokens.weight") == 1);
   }
 }
 
 }  // namespace
 
-TEST("12 steps, and 6 + a checkpoint + 6 in a new trainer, end with the same bytes; no part of the state may be left out") {
+TEST(
+    "12 steps, and 6 + a checkpoint + 6 in a new trainer, end with the same bytes; no part of the state may be left "
+    "out") {
   SUBCASE("fp32, two members") { resumes_exactly<tiny::fp32>(2); }
   SUBCASE("fp32, one member") { resumes_exactly<tiny::fp32>(1); }
   SUBCASE("SGD, recomputing") { resumes_exactly<tiny::sgd>(2); }

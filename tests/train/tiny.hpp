@@ -25,11 +25,13 @@ inline constexpr int vocab = 272, words = 32;  ///< bytes and a few; those that 
 /// 20 steps of 4 samples of 16 tokens in two micro-batches; the rates move in every step.
 template <class Precision>
 constexpr auto recipe(Precision p) {
-  return tn::recipe(tn::model::deepseek_llm{.vocab = vocab, .hidden = 32, .layers = 2, .heads = 4, .kv_heads = 2, .intermediate = 48, .positions = 32},
-                    tn::target::cpu{.memory = 8_GiB}, p, tn::horizon{20_steps},
-                    tn::batch{.sequence = 16_tokens, .global = 4_samples, .micro = 2_samples},
-                    tn::optimizer::adamw{.weight_decay = 0.1, .clip = 1.0},
-                    tn::schedule::warmup_cosine{.peak = 1e-2, .warmup = 5_steps, .floor = 0.1});
+  return tn::recipe(
+      tn::model::deepseek_llm{
+          .vocab = vocab, .hidden = 32, .layers = 2, .heads = 4, .kv_heads = 2, .intermediate = 48, .positions = 32},
+      tn::target::cpu{.memory = 8_GiB}, p, tn::horizon{20_steps},
+      tn::batch{.sequence = 16_tokens, .global = 4_samples, .micro = 2_samples},
+      tn::optimizer::adamw{.weight_decay = 0.1, .clip = 1.0},
+      tn::schedule::warmup_cosine{.peak = 1e-2, .warmup = 5_steps, .floor = 0.1});
 }
 
 inline constexpr auto fp32 = recipe(tn::precision::fp32{});
@@ -37,7 +39,8 @@ inline constexpr auto bf16 = recipe(tn::precision::bf16{.emulated = true});
 /// The scale grows after 4 and 8 steps, so that scale and tracker differ from their start when a run is cut.
 inline constexpr auto fp16 = recipe(tn::precision::fp16{.emulated = true, .initial_scale = 1024, .growth_interval = 4});
 
-inline constexpr auto sgd = fp32.with(tn::optimizer::sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 0.01}, tn::memory::recompute{});
+inline constexpr auto sgd =
+    fp32.with(tn::optimizer::sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 0.01}, tn::memory::recompute{});
 
 /// The batch that the data holds at `at`: a function of the cursor, as the loader's is. Each token decides the next.
 inline tn::data::micro_batch batch_at(tn::data::cursor const& at) {
@@ -48,7 +51,8 @@ inline tn::data::micro_batch batch_at(tn::data::cursor const& at) {
   b.at = b.next = at;
   b.next.sample += 4;
   b.samples = 4, b.sequence = 16, b.num_targets = rows.count();
-  b.tokens = rows.tokens, b.targets = rows.targets, b.positions = rows.positions, b.document_start = rows.document_start;
+  b.tokens = rows.tokens, b.targets = rows.targets, b.positions = rows.positions,
+  b.document_start = rows.document_start;
   return b;
 }
 
@@ -67,8 +71,12 @@ struct snapshot {
     for (auto const s : shape) n *= std::size_t(s);
     bytes[name].assign(reinterpret_cast<char const*>(data), n * sizeof(float));
   }
-  void number(std::string const& name, std::int64_t& value) { bytes[name].assign(reinterpret_cast<char const*>(&value), sizeof value); }
-  void number(std::string const& name, double& value) { bytes[name].assign(reinterpret_cast<char const*>(&value), sizeof value); }
+  void number(std::string const& name, std::int64_t& value) {
+    bytes[name].assign(reinterpret_cast<char const*>(&value), sizeof value);
+  }
+  void number(std::string const& name, double& value) {
+    bytes[name].assign(reinterpret_cast<char const*>(&value), sizeof value);
+  }
 };
 template <class Trainer, class Visitor>
 void visit(Trainer& t, Visitor& v) {
