@@ -1,9 +1,8 @@
-#include "support/test.hpp"
-
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "support/child.hpp"
+#include "support/test.hpp"
 #include "tenon/tenon.hpp"
 
 using namespace tenon;
@@ -13,14 +12,17 @@ namespace fs = std::filesystem;
 namespace {
 
 inline constexpr auto tiny = recipe(
-    model::deepseek_llm{.vocab = 320, .hidden = 32, .layers = 2, .heads = 4, .kv_heads = 2, .intermediate = 48, .positions = 64},
+    model::deepseek_llm{
+        .vocab = 320, .hidden = 32, .layers = 2, .heads = 4, .kv_heads = 2, .intermediate = 48, .positions = 64},
     precision::fp32{}, horizon{24_steps}, batch{.sequence = 32_tokens, .global = 8_samples, .micro = 4_samples},
     schedule::warmup_cosine{.peak = 3e-3, .warmup = 4_steps}, checkpoint::every{.period = period{5_steps}, .keep = 3},
     observe::standard{.evaluate_every = 8_steps});
 inline constexpr auto tiny_bf16 = tiny.with(precision::bf16{.emulated = true});
-inline constexpr auto tiny_fp16 = tiny.with(precision::fp16{.emulated = true, .initial_scale = 1e9});  // overflows at first
+inline constexpr auto tiny_fp16 =
+    tiny.with(precision::fp16{.emulated = true, .initial_scale = 1e9});  // overflows at first
 inline constexpr auto wider = tiny.edit([](auto& r) { r.model.hidden = 48; });
-inline constexpr auto staged = tiny.with(curriculum::by_length({{.until = 6_steps, .high = 0.4}, {.until = 14_steps, .low = 0.2, .high = 0.7}, {.until = 24_steps, .low = 0.5}}));
+inline constexpr auto staged = tiny.with(curriculum::by_length(
+    {{.until = 6_steps, .high = 0.4}, {.until = 14_steps, .low = 0.2, .high = 0.7}, {.until = 24_steps, .low = 0.5}}));
 
 /// A folder of its own for each test, with a corpus of a few documents.
 struct place {
@@ -31,7 +33,9 @@ struct place {
     fs::create_directories(root / "text");
     for (int d = 0; d < 12; ++d) {
       std::ofstream out(root / "text" / ("part" + std::to_string(d) + ".txt"));
-      for (int i = 0; i < 120; ++i) out << "line " << i * (d + 3) << " of document " << d << ": the sum of " << i << " and " << d << " is " << i + d << ".\n";
+      for (int i = 0; i < 120; ++i)
+        out << "line " << i * (d + 3) << " of document " << d << ": the sum of " << i << " and " << d << " is " << i + d
+            << ".\n";
     }
   }
   ~place() { fs::remove_all(root); }
@@ -41,7 +45,9 @@ struct place {
     return all;
   }
   fs::path log(std::string const& name) const { return root / (name + ".log"); }
-  fs::path checkpoint(std::string const& run, int step) const { return root / run / "checkpoints" / checkpoint::step_name(step); }
+  fs::path checkpoint(std::string const& run, int step) const {
+    return root / run / "checkpoints" / checkpoint::step_name(step);
+  }
 };
 
 std::string bytes_of(fs::path const& p) {
@@ -76,7 +82,11 @@ void killed_equals_straight() {
   for (int kill_after : {7, 16}) {
     child c(tenon::run<R>, p.arguments("killed"), p.log("killed"));
     // log.jsonl has a line per step, handed to the system as soon as it is made
-    REQUIRE(c.until([&] { return fs::exists(p.root / "killed" / "log.jsonl") && bytes_of(p.root / "killed" / "log.jsonl").find("\"step\":" + std::to_string(kill_after) + ",") != std::string::npos; }));
+    REQUIRE(c.until([&] {
+      return fs::exists(p.root / "killed" / "log.jsonl") &&
+             bytes_of(p.root / "killed" / "log.jsonl").find("\"step\":" + std::to_string(kill_after) + ",") !=
+                 std::string::npos;
+    }));
     c.send(SIGKILL);
     REQUIRE(c.wait() == 1000 + SIGKILL);
   }
@@ -91,7 +101,9 @@ void killed_equals_straight() {
 
 TEST("killed and resumed ends with the same bytes as straight through: fp32") { killed_equals_straight<tiny>(); }
 TEST("killed and resumed ends with the same bytes as straight through: bf16") { killed_equals_straight<tiny_bf16>(); }
-TEST("killed and resumed ends with the same bytes as straight through: fp16 with overflows") { killed_equals_straight<tiny_fp16>(); }
+TEST("killed and resumed ends with the same bytes as straight through: fp16 with overflows") {
+  killed_equals_straight<tiny_fp16>();
+}
 
 TEST("SIGTERM finishes the step, saves, leaves with code 3, and the same command goes on to the same bytes") {
   place const p;
@@ -99,7 +111,9 @@ TEST("SIGTERM finishes the step, saves, leaves with code 3, and the same command
   REQUIRE(finish<tiny>(p, "straight", {}, printed) == 0);
   {
     child c(tenon::run<tiny>, p.arguments("stopped"), p.log("stopped"));
-    REQUIRE(c.until([&] { return c.printed().find("step 2/") != std::string::npos || c.printed().find("step 1/") != std::string::npos; }));
+    REQUIRE(c.until([&] {
+      return c.printed().find("step 2/") != std::string::npos || c.printed().find("step 1/") != std::string::npos;
+    }));
     c.send(SIGTERM);
     REQUIRE(c.wait() == 3);
     EXPECT(c.printed().find("The same command goes on from there") != std::string::npos);
@@ -186,7 +200,8 @@ TEST("--plan says what will run and starts nothing; --json is JSON") {
   place const p;
   std::string printed;
   REQUIRE(finish<tiny>(p, "run", {"--plan"}, printed) == 0);
-  for (auto part : {"model.hidden", "set here", "default", "learning rate", "activations", "digests", "dtypes"}) EXPECT(printed.find(part) != std::string::npos);
+  for (auto part : {"model.hidden", "set here", "default", "learning rate", "activations", "digests", "dtypes"})
+    EXPECT(printed.find(part) != std::string::npos);
   REQUIRE(finish<tiny>(p, "run", {"--plan", "--json"}, printed) == 0);
   auto const j = nlohmann::json::parse(printed);
   EXPECT(j["plan"]["steps"] == 24);
@@ -196,14 +211,18 @@ TEST("--plan says what will run and starts nothing; --json is JSON") {
 
 TEST("curriculum: easy documents first, by length, and resume inside a stage replays nothing") {
   place const p;
-  for (int d = 0; d < 12; ++d) std::ofstream(p.root / "text" / ("note" + std::to_string(d) + ".txt")) << "a short note, number " << d << "\n";
+  for (int d = 0; d < 12; ++d)
+    std::ofstream(p.root / "text" / ("note" + std::to_string(d) + ".txt")) << "a short note, number " << d << "\n";
   std::string printed;
   REQUIRE(finish<staged>(p, "straight", {}, printed) == 0);
   auto const log = bytes_of(p.root / "straight" / "log.jsonl");
   for (auto stage : {"\"stage\":0", "\"stage\":1", "\"stage\":2"}) EXPECT(log.find(stage) != std::string::npos);
   {
     child c(tenon::run<staged>, p.arguments("stopped"), p.log("stopped"));
-    REQUIRE(c.until([&] { return fs::exists(p.root / "stopped" / "log.jsonl") && bytes_of(p.root / "stopped" / "log.jsonl").find("\"stage\":1") != std::string::npos; }));
+    REQUIRE(c.until([&] {
+      return fs::exists(p.root / "stopped" / "log.jsonl") &&
+             bytes_of(p.root / "stopped" / "log.jsonl").find("\"stage\":1") != std::string::npos;
+    }));
     c.send(SIGKILL);
     REQUIRE(c.wait() == 1000 + SIGKILL);
   }
@@ -217,9 +236,11 @@ TEST("--init starts from another run's weights; another shape is refused by the 
   REQUIRE(finish<tiny>(p, "first", {"--steps", "5"}, printed) == 0);
   auto const from = p.checkpoint("first", 5).string();
   REQUIRE(finish<tiny>(p, "second", {"--steps", "5", "--init", from, "--schedule.peak=1e-12"}, printed) == 0);
-  checkpoint::safetensors_file const a(p.checkpoint("first", 5) / "model.safetensors"), b(p.checkpoint("second", 5) / "model.safetensors");
+  checkpoint::safetensors_file const a(p.checkpoint("first", 5) / "model.safetensors"),
+      b(p.checkpoint("second", 5) / "model.safetensors");
   auto const name = "model.layers.1.mlp.down_proj.weight";
-  auto const *x = reinterpret_cast<float const*>(a.at(name).bytes.data()), *y = reinterpret_cast<float const*>(b.at(name).bytes.data());
+  auto const *x = reinterpret_cast<float const*>(a.at(name).bytes.data()),
+             *y = reinterpret_cast<float const*>(b.at(name).bytes.data());
   for (int i = 0; i < 32 * 48; ++i) REQUIRE(std::abs(x[i] - y[i]) < 1e-8);  // started there and hardly moved
   EXPECT(finish<wider>(p, "third", {"--init", from}, printed) == 1);
   EXPECT(printed.find("has another dtype or shape than this recipe's") != std::string::npos);
@@ -239,6 +260,4 @@ TEST("--recipe takes another run's numbers; overrides have the last word") {
   EXPECT(printed.find("hidden") != std::string::npos);
 }
 
-TEST("the name of a recipe is that of its variable") {
-  EXPECT_EQ(app::name_of_recipe<tiny_bf16>(), "tiny_bf16");
-}
+TEST("the name of a recipe is that of its variable") { EXPECT_EQ(app::name_of_recipe<tiny_bf16>(), "tiny_bf16"); }

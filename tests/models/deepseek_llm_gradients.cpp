@@ -1,7 +1,6 @@
-#include "support/test.hpp"
-
 #include "support/micro_batch.hpp"
 #include "support/reference_model.hpp"
+#include "support/test.hpp"
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/cpu/executor.hpp"
 #include "tenon/exec/store.hpp"
@@ -19,13 +18,15 @@ struct rig {
   exec::parameter_store<Model, Compute> store;
   exec::cpu::team team;
   exec::activations<Model, Compute> memory;
-  explicit rig(int threads, std::int64_t num_rows = 4 * 40) : team(threads), memory(num_rows, threads, Model::positions, 10000) {
+  explicit rig(int threads, std::int64_t num_rows = 4 * 40)
+      : team(threads), memory(num_rows, threads, Model::positions, 10000) {
     store.initialise(7, 0.2);
     auto const places = exec::parameter_places<Model>();
     random_stream const random(3, "norms");
     for (auto const& p : places)
       if (p.parameter_role == nn::role::norm)
-        for (std::int64_t i = 0; i < p.size(); ++i) store.master()[p.offset + i] = float(1 + 0.3 * random.normal(std::uint64_t(p.offset + i)));
+        for (std::int64_t i = 0; i < p.size(); ++i)
+          store.master()[p.offset + i] = float(1 + 0.3 * random.normal(std::uint64_t(p.offset + i)));
     store.refresh_copy();
   }
   double step(std::vector<random_batch> const& batches) {
@@ -54,11 +55,13 @@ at::Tensor ids(std::vector<std::int32_t> const& v) {
 
 /// Loss and gradients by autograd in fp64, on the values the store holds.
 template <class Model, class Store>
-std::pair<double, reference::parameters> autograd(Store const& store, std::vector<random_batch> const& batches, int kv_heads) {
+std::pair<double, reference::parameters> autograd(Store const& store, std::vector<random_batch> const& batches,
+                                                  int kv_heads) {
   reference::parameters p;
   for (auto const& place : exec::parameter_places<Model>()) {
     auto t = at::zeros({place.rows, place.cols}, at::kDouble);
-    for (std::int64_t i = 0; i < place.size(); ++i) t.template mutable_data_ptr<double>()[i] = double(nn::widen(store.compute()[place.offset + i]));
+    for (std::int64_t i = 0; i < place.size(); ++i)
+      t.template mutable_data_ptr<double>()[i] = double(nn::widen(store.compute()[place.offset + i]));
     p[place.name] = (place.rank == 1 ? t.view({place.cols}) : t).requires_grad_(true);
   }
   reference::shape const s{Model::layers, 6, kv_heads, Model::tied};
@@ -66,7 +69,8 @@ std::pair<double, reference::parameters> autograd(Store const& store, std::vecto
   std::int64_t count = 0;
   for (auto const& b : batches) count += b.count();
   for (auto const& b : batches) {
-    auto const out = reference::logits(p, s, ids(b.tokens), ids(b.positions), ids(b.document_start), b.samples, b.sequence);
+    auto const out =
+        reference::logits(p, s, ids(b.tokens), ids(b.positions), ids(b.document_start), b.samples, b.sequence);
     auto const sum = at::cross_entropy_loss(out, ids(b.targets), {}, /*reduction: sum*/ 2, -1) / double(count);
     sum.backward();
     loss += sum.template item<double>();
@@ -125,7 +129,10 @@ TEST("recomputation changes no bit") {
 TEST("micro-batches with unequal token counts give the gradient of one big batch") {
   random_batch const a(2, 40, 96, 1), b(2, 40, 96, 2);
   random_batch both = a;
-  for (auto [to, from] : {std::pair{&both.tokens, &b.tokens}, {&both.targets, &b.targets}, {&both.positions, &b.positions}, {&both.document_start, &b.document_start}})
+  for (auto [to, from] : {std::pair{&both.tokens, &b.tokens},
+                          {&both.targets, &b.targets},
+                          {&both.positions, &b.positions},
+                          {&both.document_start, &b.document_start}})
     to->insert(to->end(), from->begin(), from->end());
   both.samples = 4;
   REQUIRE(a.count() != b.count());

@@ -13,7 +13,8 @@
 #include <thread>
 #include <vector>
 
-/// A program run as a child process of this one, without exec: what main(argc, argv) would do, killed or stopped at will.
+/// A program run as a child process of this one, without exec: what main(argc, argv) would do, killed or stopped at
+/// will.
 class child {
  public:
   template <class Main>

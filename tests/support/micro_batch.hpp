@@ -10,7 +10,8 @@ struct random_batch {
   std::vector<std::int32_t> tokens, targets, positions, document_start;
   std::int64_t samples, sequence;
 
-  random_batch(std::int64_t samples_, std::int64_t sequence_, int vocab, std::uint64_t seed) : samples(samples_), sequence(sequence_) {
+  random_batch(std::int64_t samples_, std::int64_t sequence_, int vocab, std::uint64_t seed)
+      : samples(samples_), sequence(sequence_) {
     tenon::random_stream const random(seed, "batch");
     std::uint64_t draw = 0;
     for (std::int64_t s = 0; s < samples; ++s) {
@@ -30,6 +31,7 @@ struct random_batch {
     return n;
   }
   tenon::nn::micro_batch view(float const* rotary_cos = nullptr, float const* rotary_sin = nullptr) const {
-    return {samples, sequence, tokens.data(), targets.data(), positions.data(), document_start.data(), 0, rotary_cos, rotary_sin};
+    return {samples, sequence,   tokens.data(), targets.data(), positions.data(), document_start.data(),
+            0,       rotary_cos, rotary_sin};
   }
 };

@@ -36,8 +36,9 @@ class toy_executor {
     multiply<N, K>(n, in, w.data, out, true);
   }
   template <int N, int K, tenon::nn::role R, tenon::nn::initializer I, int D>
-  void linear_backward_input(std::int64_t n, tenon::nn::rows<float, N> d_out, tenon::nn::weight<float, N, K, R, I, D> const& w,
-                             tenon::nn::rows<float, K> d_in, float beta) const {
+  void linear_backward_input(std::int64_t n, tenon::nn::rows<float, N> d_out,
+                             tenon::nn::weight<float, N, K, R, I, D> const& w, tenon::nn::rows<float, K> d_in,
+                             float beta) const {
     for (std::int64_t i = 0; i < n; ++i)
       for (int k = 0; k < K; ++k) {
         double sum = beta == 0.f ? 0. : double(beta) * d_in.row(i)[k];
@@ -102,11 +103,14 @@ class toy_executor {
   }
 
   template <int N>
-  void swiglu(std::int64_t n, tenon::nn::rows<float, N> gate, tenon::nn::rows<float, N> up, tenon::nn::rows<float, N> out) const {
-    for (std::int64_t i = 0; i < n * N; ++i) out.data[i] = float(gate.data[i] / (1 + std::exp(-double(gate.data[i]))) * up.data[i]);
+  void swiglu(std::int64_t n, tenon::nn::rows<float, N> gate, tenon::nn::rows<float, N> up,
+              tenon::nn::rows<float, N> out) const {
+    for (std::int64_t i = 0; i < n * N; ++i)
+      out.data[i] = float(gate.data[i] / (1 + std::exp(-double(gate.data[i]))) * up.data[i]);
   }
   template <int N>
-  void swiglu_backward(std::int64_t n, tenon::nn::rows<float, N> d_out, tenon::nn::rows<float, N> gate, tenon::nn::rows<float, N> up) const {
+  void swiglu_backward(std::int64_t n, tenon::nn::rows<float, N> d_out, tenon::nn::rows<float, N> gate,
+                       tenon::nn::rows<float, N> up) const {
     for (std::int64_t i = 0; i < n * N; ++i) {
       double const z = gate.data[i], s = 1 / (1 + std::exp(-z)), d = d_out.data[i];
       gate.data[i] = float(d * up.data[i] * s * (1 + z * (1 - s)));
@@ -120,7 +124,8 @@ class toy_executor {
       for (int h = 0; h < N / HeadDim; ++h)
         for (int j = 0; j < half; ++j) {
           float *const a = x.row(i) + h * HeadDim + j, *const c = a + half;
-          float const co = b.rotary_cos[b.positions[i] * half + j], si = float(sign) * b.rotary_sin[b.positions[i] * half + j];
+          float const co = b.rotary_cos[b.positions[i] * half + j],
+                      si = float(sign) * b.rotary_sin[b.positions[i] * half + j];
           float const p = *a, q = *c;
           *a = p * co - q * si, *c = q * co + p * si;
         }
@@ -128,7 +133,8 @@ class toy_executor {
 
   template <int Heads, int KvHeads, int N, int Kv>
   void attention(tenon::nn::micro_batch const& b, tenon::nn::rows<float, N> q, tenon::nn::rows<float, Kv> k,
-                 tenon::nn::rows<float, Kv> v, tenon::nn::rows<float, N> out, tenon::nn::rows<float, Heads> log_sum_exp) const {
+                 tenon::nn::rows<float, Kv> v, tenon::nn::rows<float, N> out,
+                 tenon::nn::rows<float, Heads> log_sum_exp) const {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
     each_score_row<Heads>(b, [&](std::int64_t row, std::int64_t base, std::int64_t first, std::int64_t last, int h) {
       auto const p = scores<dim>(q.row(row) + h * dim, k.row(base) + h / group * dim, Kv, first, last);
@@ -146,8 +152,8 @@ class toy_executor {
   }
   template <int Heads, int KvHeads, int N, int Kv>
   void attention_backward(tenon::nn::micro_batch const& b, tenon::nn::rows<float, N> q, tenon::nn::rows<float, Kv> k,
-                          tenon::nn::rows<float, Kv> v, tenon::nn::rows<float, N> out, tenon::nn::rows<float, Heads> log_sum_exp,
-                          tenon::nn::rows<float, N> d_out) const {
+                          tenon::nn::rows<float, Kv> v, tenon::nn::rows<float, N> out,
+                          tenon::nn::rows<float, Heads> log_sum_exp, tenon::nn::rows<float, N> d_out) const {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
     std::vector<double> d_q(std::size_t(b.num_rows() * N)), d_k(std::size_t(b.num_rows() * Kv)), d_v(d_k.size());
     double const scale = 1 / std::sqrt(double(dim));
@@ -174,17 +180,20 @@ class toy_executor {
   }
 
   template <int V, int N, tenon::nn::role R, tenon::nn::initializer I, int D>
-  void embedding(tenon::nn::micro_batch const& b, tenon::nn::weight<float, V, N, R, I, D> const& w, tenon::nn::rows<float, N> out) const {
+  void embedding(tenon::nn::micro_batch const& b, tenon::nn::weight<float, V, N, R, I, D> const& w,
+                 tenon::nn::rows<float, N> out) const {
     for (std::int64_t i = 0; i < b.num_rows(); ++i) std::copy_n(w.data + b.tokens[i] * N, N, out.row(i));
   }
   template <int V, int N, tenon::nn::role R, tenon::nn::initializer I, int D>
-  void embedding_backward(tenon::nn::micro_batch const& b, tenon::nn::rows<float, N> d, tenon::nn::gradient<V, N, R, I, D> const& g) const {
+  void embedding_backward(tenon::nn::micro_batch const& b, tenon::nn::rows<float, N> d,
+                          tenon::nn::gradient<V, N, R, I, D> const& g) const {
     if (g.beta == 0.f) std::fill(g.data, g.data + V * N, 0.f);
     for (std::int64_t i = 0; i < b.num_rows(); ++i)
       for (int j = 0; j < N; ++j) g.data[b.tokens[i] * N + j] += d.row(i)[j];
   }
   template <int V>
-  void cross_entropy(std::int64_t n, tenon::nn::rows<float, V> logits, std::int32_t const* targets, tenon::nn::per_member<double, 1> loss) const {
+  void cross_entropy(std::int64_t n, tenon::nn::rows<float, V> logits, std::int32_t const* targets,
+                     tenon::nn::per_member<double, 1> loss) const {
     for (std::int64_t i = 0; i < n; ++i)
       if (targets[i] >= 0) *loss.row(0) += log_sum(logits.row(i), V) - logits.row(i)[targets[i]];
   }
@@ -195,13 +204,15 @@ class toy_executor {
       double const total = log_sum(logits.row(i), V);
       if (targets[i] >= 0) *loss.row(0) += total - logits.row(i)[targets[i]];
       for (int j = 0; j < V; ++j)
-        d_logits.row(i)[j] = targets[i] < 0 ? 0.f : float(seed * (std::exp(logits.row(i)[j] - total) - (j == targets[i])));
+        d_logits.row(i)[j] =
+            targets[i] < 0 ? 0.f : float(seed * (std::exp(logits.row(i)[j] - total) - (j == targets[i])));
     }
   }
 
  private:
   template <int N, int K>
-  static void multiply(std::int64_t n, tenon::nn::rows<float, K> in, float const* w, tenon::nn::rows<float, N> out, bool add) {
+  static void multiply(std::int64_t n, tenon::nn::rows<float, K> in, float const* w, tenon::nn::rows<float, N> out,
+                       bool add) {
     for (std::int64_t i = 0; i < n; ++i)
       for (int o = 0; o < N; ++o) {
         double sum = add ? out.row(i)[o] : 0;
@@ -218,7 +229,8 @@ class toy_executor {
           f(s * b.sequence + r, s * b.sequence, std::int64_t{b.document_start[s * b.sequence + r]}, b.past + r + 1, h);
   }
   template <int Dim>
-  static std::vector<double> scores(float const* q, float const* k, std::int64_t stride, std::int64_t first, std::int64_t last) {
+  static std::vector<double> scores(float const* q, float const* k, std::int64_t stride, std::int64_t first,
+                                    std::int64_t last) {
     std::vector<double> s(std::size_t(last - first));
     for (auto j = first; j < last; ++j) {
       for (int d = 0; d < Dim; ++d) s[std::size_t(j - first)] += double(q[d]) * k[j * stride + d];

@@ -1,6 +1,6 @@
 #pragma once
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
@@ -21,9 +21,9 @@ namespace toy {
 
 namespace nn = tenon::nn;
 
-/// Routed experts: each row goes to the `Chosen` likeliest of `Experts` small feed-forwards and takes their outputs times
-/// the router's probabilities (softmax over all experts). The last expert is never chosen: it stands for one that gets no
-/// token, whose gradient nobody but the first writer of the step clears.
+/// Routed experts: each row goes to the `Chosen` likeliest of `Experts` small feed-forwards and takes their outputs
+/// times the router's probabilities (softmax over all experts). The last expert is never chosen: it stands for one that
+/// gets no token, whose gradient nobody but the first writer of the step clears.
 template <int Hidden, int Experts, int Chosen, int Inner>
 struct routed_experts {
   static constexpr int width = Hidden;
@@ -61,13 +61,15 @@ struct routed_experts {
   struct scratch {};
 
   template <nn::mode M, class X, class T>
-  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s, nn::rows<float, Hidden> stream) {
+  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s,
+                      nn::rows<float, Hidden> stream) {
     x.rows(b.num_rows(), [&](std::int64_t first, std::int64_t last) {
       for (auto i = first; i < last; ++i) {
         T const* const in = s.dw.in.row(i);
         float* const probability = s.dx.probability.row(i);
         double total = 0;
-        for (int e = 0; e < Experts; ++e) total += probability[e] = std::exp(dot<Hidden>(p.router.data + e * Hidden, in));
+        for (int e = 0; e < Experts; ++e)
+          total += probability[e] = std::exp(dot<Hidden>(p.router.data + e * Hidden, in));
         for (int e = 0; e < Experts; ++e) probability[e] = float(probability[e] / total);
         std::int32_t* const chosen = s.decisions.chosen.row(i);
         if constexpr (M != nn::mode::recompute) {
@@ -78,15 +80,16 @@ struct routed_experts {
           int const e = chosen[c];
           float* const inner = s.dx.inner.row(i) + c * Inner;
           for (int f = 0; f < Inner; ++f) inner[f] = std::tanh(dot<Hidden>(p.up.data + (e * Inner + f) * Hidden, in));
-          for (int h = 0; h < Hidden; ++h) stream.row(i)[h] += probability[e] * dot<Inner>(p.down.data + (e * Hidden + h) * Inner, inner);
+          for (int h = 0; h < Hidden; ++h)
+            stream.row(i)[h] += probability[e] * dot<Inner>(p.down.data + (e * Hidden + h) * Inner, inner);
         }
       }
     });
   }
 
   template <class X, class T>
-  static void backward_input(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s, scratch const&,
-                             nn::rows<float, Hidden> d_stream, nn::rows<float, Hidden> d_in) {
+  static void backward_input(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s,
+                             scratch const&, nn::rows<float, Hidden> d_stream, nn::rows<float, Hidden> d_in) {
     x.rows(b.num_rows(), [&](std::int64_t first, std::int64_t last) {
       for (auto i = first; i < last; ++i) {
         float* const g = s.dw.d_out.row(i);
@@ -103,7 +106,8 @@ struct routed_experts {
             for (int h = 0; h < Hidden; ++h) sum += double(g[h]) * p.down.data[(e * Hidden + h) * Inner + f];
             d_probability[std::size_t(e)] += sum * inner[f];
             d_inner[f] = float(sum * probability[e] * (1 - double(inner[f]) * inner[f]));
-            for (int h = 0; h < Hidden; ++h) d[std::size_t(h)] += double(d_inner[f]) * p.up.data[(e * Inner + f) * Hidden + h];
+            for (int h = 0; h < Hidden; ++h)
+              d[std::size_t(h)] += double(d_inner[f]) * p.up.data[(e * Inner + f) * Hidden + h];
           }
         }
         double mean = 0;
@@ -153,7 +157,9 @@ struct routed_experts {
     for (int c = 0; c < Chosen; ++c) {
       chosen[c] = -1;
       for (int e = 0; e < Experts - 1; ++e)
-        if (std::find(chosen, chosen + c, e) == chosen + c && (chosen[c] < 0 || probability[e] > probability[chosen[c]])) chosen[c] = e;
+        if (std::find(chosen, chosen + c, e) == chosen + c &&
+            (chosen[c] < 0 || probability[e] > probability[chosen[c]]))
+          chosen[c] = e;
     }
   }
   /// Expert e's part of a sink, cleared if this is the step's first writer, whether or not the expert has a token.
@@ -164,9 +170,9 @@ struct routed_experts {
   }
 };
 
-/// Foreign code inside a static model: y = x + tanh(x W^T + b) / 2 by LibTorch's operators, differentiated by its autograd.
-/// It runs in `serial`, on views of the step's own memory. The graph does not outlive the call: the backward pass builds it
-/// once more, so that any number of micro-batches may be in flight.
+/// Foreign code inside a static model: y = x + tanh(x W^T + b) / 2 by LibTorch's operators, differentiated by its
+/// autograd. It runs in `serial`, on views of the step's own memory. The graph does not outlive the call: the backward
+/// pass builds it once more, so that any number of micro-batches may be in flight.
 template <int Hidden>
 struct autograd_module {
   template <class F>
@@ -179,13 +185,18 @@ struct autograd_module {
     nn::block<float, Hidden, Hidden> weight;
     nn::block<float, 1, Hidden> bias;
   };
-  static at::Tensor function(at::Tensor const& x, at::Tensor const& w, at::Tensor const& b) { return x + at::tanh(at::linear(x, w, b)) / 2; }
+  static at::Tensor function(at::Tensor const& x, at::Tensor const& w, at::Tensor const& b) {
+    return x + at::tanh(at::linear(x, w, b)) / 2;
+  }
 
   template <class X, class T>
-  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, nn::rows<float, Hidden> in, nn::rows<float, Hidden> out) {
+  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, nn::rows<float, Hidden> in,
+                      nn::rows<float, Hidden> out) {
     x.serial([&] {
       at::NoGradGuard const guard;
-      view(out.data, {b.num_rows(), Hidden}).copy_(function(view(in.data, {b.num_rows(), Hidden}), view(p.weight.data, {Hidden, Hidden}), view(p.bias.data, {Hidden})));
+      view(out.data, {b.num_rows(), Hidden})
+          .copy_(function(view(in.data, {b.num_rows(), Hidden}), view(p.weight.data, {Hidden, Hidden}),
+                          view(p.bias.data, {Hidden})));
     });
   }
   template <class X, class T>
@@ -193,7 +204,8 @@ struct autograd_module {
                              nn::rows<float, Hidden> in, nn::rows<float, Hidden> d_stream) {
     x.serial([&] {
       auto const leaf = [](at::Tensor const& t) { return t.detach().requires_grad_(true); };
-      auto const i = leaf(view(in.data, {b.num_rows(), Hidden})), w = leaf(view(p.weight.data, {Hidden, Hidden})), c = leaf(view(p.bias.data, {Hidden}));
+      auto const i = leaf(view(in.data, {b.num_rows(), Hidden})), w = leaf(view(p.weight.data, {Hidden, Hidden})),
+                 c = leaf(view(p.bias.data, {Hidden}));
       auto d = view(d_stream.data, {b.num_rows(), Hidden});
       function(i, w, c).backward(d.clone());
       d.copy_(i.grad());
@@ -204,7 +216,8 @@ struct autograd_module {
   template <class X, class T>
   static void backward_weight(X& x, params<nn::gradients> const& g, saved_dw<T> const& s) {
     x.rows(1, [&](std::int64_t, std::int64_t) {
-      for (int i = 0; i < Hidden * Hidden; ++i) g.weight.data[i] = (g.weight.beta == 0.f ? 0.f : g.weight.data[i]) + s.weight.data[i];
+      for (int i = 0; i < Hidden * Hidden; ++i)
+        g.weight.data[i] = (g.weight.beta == 0.f ? 0.f : g.weight.data[i]) + s.weight.data[i];
       for (int i = 0; i < Hidden; ++i) g.bias.data[i] = (g.bias.beta == 0.f ? 0.f : g.bias.data[i]) + s.bias.data[i];
     });
   }
@@ -257,16 +270,18 @@ struct block {
   };
 
   template <nn::mode M, class X, class T>
-  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s, nn::rows<float, Hidden> in, nn::rows<float, Hidden> out) {
+  static void forward(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s,
+                      nn::rows<float, Hidden> in, nn::rows<float, Hidden> out) {
     attend::template forward<M>(x, b, p.input_layernorm, p.self_attn, s.attention, in, s.middle);
     think::template forward<M>(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, s.middle, s.before_module);
     module_layer::forward(x, b, p.foreign, s.before_module, out);
   }
   template <class X, class T>
-  static void backward_input(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s, scratch const& t,
-                             nn::rows<float, Hidden> in, nn::rows<float, Hidden> d_stream) {
+  static void backward_input(X& x, nn::micro_batch const& b, params<nn::weights<T>> const& p, saved<T> const& s,
+                             scratch const& t, nn::rows<float, Hidden> in, nn::rows<float, Hidden> d_stream) {
     module_layer::backward_input(x, b, p.foreign, s.module, s.before_module, d_stream);
-    think::backward_input(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, t.experts, t.d_branch, s.middle, d_stream);
+    think::backward_input(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, t.experts, t.d_branch, s.middle,
+                          d_stream);
     attend::backward_input(x, b, p.input_layernorm, p.self_attn, s.attention, t.attention, t.d_branch, in, d_stream);
   }
   template <class X, class T>
@@ -282,8 +297,8 @@ struct block {
 /// A decoder of such blocks between an embedding and a head that share one matrix.
 template <int Every = 0, int Layers = 2>
 struct model {
-  static constexpr int vocab = 29, hidden = 16, layers = Layers, positions = 32, heads = 4, kv_heads = 2, head_dim = hidden / heads,
-                       widest = hidden, experts = 4, chosen = 2, inner = 6;
+  static constexpr int vocab = 29, hidden = 16, layers = Layers, positions = 32, heads = 4, kv_heads = 2,
+                       head_dim = hidden / heads, widest = hidden, experts = 4, chosen = 2, inner = 6;
   static constexpr bool tied = true;
   using norm_layer = nn::rmsnorm<hidden, nn::bits(1e-6)>;
   using table_layer = nn::embedding<vocab, hidden>;

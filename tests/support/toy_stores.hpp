@@ -8,8 +8,8 @@
 #include "tenon/exec/store.hpp"
 #include "tenon/nn/layout.hpp"
 
-/// A parameter store that two ranks share, each a thread: every group lies in two halves, rank r owns half r of the values
-/// and of the gradients.
+/// A parameter store that two ranks share, each a thread: every group lies in two halves, rank r owns half r of the
+/// values and of the gradients.
 namespace toy {
 
 namespace nn = tenon::nn;
@@ -32,7 +32,8 @@ struct sharded_world {
         auto const [offset, size] = group(g);
         auto const half = size / ranks;
         values[r].insert(values[r].end(), master + offset + r * half, master + offset + (r + 1) * half);
-        gradients[r].resize(values[r].size(), std::numeric_limits<float>::quiet_NaN());  // nothing is cleared beforehand
+        gradients[r].resize(values[r].size(),
+                            std::numeric_limits<float>::quiet_NaN());  // nothing is cleared beforehand
       }
   }
   /// Where a group's half starts inside a rank's buffer.
@@ -42,7 +43,8 @@ struct sharded_world {
     std::vector<float> all(static_cast<std::size_t>(layout::total));
     for (int g = 0; g < groups; ++g) {
       auto const [offset, size] = group(g);
-      for (int r = 0; r < ranks; ++r) std::copy_n(gradients[r].begin() + shard(g), size / ranks, all.begin() + offset + r * (size / ranks));
+      for (int r = 0; r < ranks; ++r)
+        std::copy_n(gradients[r].begin() + shard(g), size / ranks, all.begin() + offset + r * (size / ranks));
     }
     return all;
   }
@@ -52,8 +54,8 @@ struct sharded_world {
   std::barrier<> meet{ranks};
 };
 
-/// One rank's door. A lease gathers its group on construction; its end takes the group away: values turn into NaN, so that
-/// whoever reads them later spoils his result, and gradients are summed over the ranks into the halves.
+/// One rank's door. A lease gathers its group on construction; its end takes the group away: values turn into NaN, so
+/// that whoever reads them later spoils his result, and gradients are summed over the ranks into the halves.
 template <class Model>
 class sharded_store {
   using world = sharded_world<Model>;
@@ -71,7 +73,9 @@ class sharded_store {
   struct lease : Params {
     sharded_store* store;
     int group;
-    lease(sharded_store* s, int g) : Params{}, store(s), group(g) { nn::bind_parameters(static_cast<Params&>(*this), s->gather(g)); }
+    lease(sharded_store* s, int g) : Params{}, store(s), group(g) {
+      nn::bind_parameters(static_cast<Params&>(*this), s->gather(g));
+    }
     lease(lease const&) = delete;
     ~lease() { store->drop(group); }
   };
@@ -93,9 +97,15 @@ class sharded_store {
   auto embedding() { return lease<typename Model::embedding_group::template params<W>>(this, 0); }
   auto block(int i) { return lease<typename Model::block_layer::template params<W>>(this, 1 + i); }
   auto head() { return lease<typename Model::head_group::template params<W>>(this, Model::layers + 1); }
-  auto embedding_sink(bool first) { return sink_lease<typename Model::embedding_group::template params<G>>(this, 0, first); }
-  auto block_sink(int i, bool first) { return sink_lease<typename Model::block_layer::template params<G>>(this, 1 + i, first); }
-  auto head_sink(bool first) { return sink_lease<typename Model::head_group::template params<G>>(this, Model::layers + 1, first); }
+  auto embedding_sink(bool first) {
+    return sink_lease<typename Model::embedding_group::template params<G>>(this, 0, first);
+  }
+  auto block_sink(int i, bool first) {
+    return sink_lease<typename Model::block_layer::template params<G>>(this, 1 + i, first);
+  }
+  auto head_sink(bool first) {
+    return sink_lease<typename Model::head_group::template params<G>>(this, Model::layers + 1, first);
+  }
 
   int gathered_now = 0, gathered_at_most = 0, gathers = 0, scatters = 0;
 
@@ -106,7 +116,8 @@ class sharded_store {
     auto& room = room_[std::size_t(g)];
     if (users_[std::size_t(g)]++ == 0) {
       auto const half = world::group(g).size / world::ranks;
-      for (int r = 0; r < world::ranks; ++r) std::copy_n(world_.values[r].begin() + world::shard(g), half, room.begin() + r * half);
+      for (int r = 0; r < world::ranks; ++r)
+        std::copy_n(world_.values[r].begin() + world::shard(g), half, room.begin() + r * half);
       ++gathers, gathered_at_most = std::max(gathered_at_most, ++gathered_now);
     }
     return room.data();

@@ -22,8 +22,10 @@ data::curriculum_plan plan_of(curriculum::stages<N> const& c, batch const& b) {
     data::curriculum_stage s;
     s.low = c.list[i].low, s.high = c.list[i].high;
     if (i + 1 < N) {
-      if (c.list[i].until.in == point_of_run::unit::epochs) s.until_epoch = c.list[i].until.count;
-      else s.until_sample = c.list[i].until.count * b.global.count;
+      if (c.list[i].until.in == point_of_run::unit::epochs)
+        s.until_epoch = c.list[i].until.count;
+      else
+        s.until_sample = c.list[i].until.count * b.global.count;
     }
     plan.stages.push_back(s);
   }
@@ -41,7 +43,8 @@ std::string difficulty_field(Curriculum const& c) {
 /// Reads, tokenises and stores the text that the command line names (or the default corpus), with progress on anything
 /// longer than two seconds. Cached in RUN/data.
 template <class Recipe>
-data::prepared prepare_corpus(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run, int threads) {
+data::prepared prepare_corpus(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run,
+                              int threads) {
   data::prepare_options o;
   if (paths.empty()) {
     o.source.paths = {libtorch_headers()};
@@ -68,7 +71,8 @@ data::prepared prepare_corpus(Recipe const& r, std::vector<std::string> const& p
   auto p = data::prepare(o, w);
   if (shown) std::fputs("\n", stderr);
   if (p.tokens.size() > r.model.vocab)
-    throw error("the tokenizer has " + std::to_string(p.tokens.size()) + " entries and the model's vocabulary " + std::to_string(int(r.model.vocab)) +
+    throw error("the tokenizer has " + std::to_string(p.tokens.size()) + " entries and the model's vocabulary " +
+                std::to_string(int(r.model.vocab)) +
                 "; write a model.vocab of at least that many, or take a smaller tokenizer");
   return p;
 }

@@ -1,8 +1,8 @@
 #pragma once
-#include <csignal>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 
 namespace tenon::app {
 

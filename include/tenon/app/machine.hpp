@@ -1,11 +1,10 @@
 #pragma once
-#include <dlfcn.h>
 #include <c10/util/Exception.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <torch/version.h>
 
 #include <algorithm>
-
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -38,9 +37,14 @@ inline void require_isa() {
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
   std::string const isa = TENON_ISA_NAME;
   bool ok = true;
-  if (isa == "avx512") ok = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (isa == "avx512")
+    ok = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (isa == "avx2") ok = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (!ok) throw error("this program was built for " + isa + " and this CPU does not have it; build again on this machine, or configure with -DTENON_ISA=AVX2 or baseline");
+  if (!ok)
+    throw error(
+        "this program was built for " + isa +
+        " and this CPU does not have it; build again on this machine, or configure with -DTENON_ISA=AVX2 or baseline");
 #endif
 }
 
@@ -48,12 +52,14 @@ inline void require_isa() {
 inline std::string libtorch_headers() {
   Dl_info info{};
   // Any function that libtorch_cpu defines tells where it lies.
-  auto const inside = static_cast<void (*)(char const*, char const*, std::uint32_t, char const*)>(&c10::detail::torchCheckFail);
+  auto const inside =
+      static_cast<void (*)(char const*, char const*, std::uint32_t, char const*)>(&c10::detail::torchCheckFail);
   if (::dladdr(reinterpret_cast<void*>(inside), &info) != 0 && info.dli_fname != nullptr) {
     auto const include = std::filesystem::path(info.dli_fname).parent_path().parent_path() / "include";
     if (std::filesystem::is_directory(include)) return include.string();
   }
-  throw error("the headers of LibTorch, which are the default corpus, were not found; name your own text with --data PATH");
+  throw error(
+      "the headers of LibTorch, which are the default corpus, were not found; name your own text with --data PATH");
 }
 
 /// What a bit-equal resume depends on (DESIGN, promise 2).
@@ -78,7 +84,8 @@ inline checkpoint::machine_facts machine_facts(int threads) {
 }
 
 /// One sentence for each fact that differs, so that a resume which may not be bit-equal says so.
-inline std::vector<std::string> machine_differences(checkpoint::machine_facts const& before, checkpoint::machine_facts const& now) {
+inline std::vector<std::string> machine_differences(checkpoint::machine_facts const& before,
+                                                    checkpoint::machine_facts const& now) {
   std::vector<std::string> all;
   auto const compare = [&](char const* what, auto const& a, auto const& b, auto text) {
     if (!(a == b)) all.push_back(std::string(what) + " was " + text(a) + " and is " + text(b));
@@ -87,8 +94,10 @@ inline std::vector<std::string> machine_differences(checkpoint::machine_facts co
   auto const number = [](std::int64_t n) { return std::to_string(n); };
   auto const head = [](std::string const& s) { return s.substr(0, 12); };
   compare("the instruction set", before.isa, now.isa, same), compare("the BLAS", before.blas, now.blas, same);
-  compare("the number of threads", before.threads, now.threads, number), compare("the number of ranks", before.ranks, now.ranks, number);
-  compare("LibTorch", before.libtorch, now.libtorch, same), compare("the compiler", before.compiler, now.compiler, same);
+  compare("the number of threads", before.threads, now.threads, number),
+      compare("the number of ranks", before.ranks, now.ranks, number);
+  compare("LibTorch", before.libtorch, now.libtorch, same),
+      compare("the compiler", before.compiler, now.compiler, same);
   compare("the program (SHA-256)", before.binary, now.binary, head);
   return all;
 }

@@ -49,19 +49,32 @@ exit_code print_plan(Recipe const& r, command_line const& c, int threads) {
   auto const p = plan_or_nothing<R>(threads);
   if (c.json) {
     auto const d = digests(r);
-    nlohmann::ordered_json j{{"recipe", to_json(r)}, {"digests", {{"identity", d.identity}, {"layout", d.layout}, {"numbers", d.numbers}}}};
-    j["plan"] = {{"parameters", p.parameters}, {"master_bytes", p.master_bytes}, {"gradient_bytes", p.gradient_bytes}, {"moment_bytes", p.moment_bytes}, {"copy_bytes", p.copy_bytes},
-                 {"activation_bytes", p.activation_bytes}, {"total_bytes", p.total()}, {"step_flops", p.step_flops}, {"tokens_per_step", p.tokens_per_step},
-                 {"steps", total_steps(r.horizon, r.batch).count}, {"checkpoint_bytes", p.checkpoint_bytes}, {"fits", p.fits}};
+    nlohmann::ordered_json j{{"recipe", to_json(r)},
+                             {"digests", {{"identity", d.identity}, {"layout", d.layout}, {"numbers", d.numbers}}}};
+    j["plan"] = {{"parameters", p.parameters},
+                 {"master_bytes", p.master_bytes},
+                 {"gradient_bytes", p.gradient_bytes},
+                 {"moment_bytes", p.moment_bytes},
+                 {"copy_bytes", p.copy_bytes},
+                 {"activation_bytes", p.activation_bytes},
+                 {"total_bytes", p.total()},
+                 {"step_flops", p.step_flops},
+                 {"tokens_per_step", p.tokens_per_step},
+                 {"steps", total_steps(r.horizon, r.batch).count},
+                 {"checkpoint_bytes", p.checkpoint_bytes},
+                 {"fits", p.fits}};
     std::printf("%s\n", j.dump(2).c_str());
     return exit_code::done;
   }
   auto const total = total_steps(r.horizon, r.batch);
   std::string text = recipe_text(r, total);
-  if (p.parameters > 0) text += memory_text(p, rate_of(r));
-  else text += "\nmemory      not known before the start: the model runs under autograd\n";
+  if (p.parameters > 0)
+    text += memory_text(p, rate_of(r));
+  else
+    text += "\nmemory      not known before the start: the model runs under autograd\n";
   auto const d = digests(r);
-  text += "digests     identity " + d.identity.substr(0, 12) + "  layout " + d.layout.substr(0, 12) + "  numbers " + d.numbers.substr(0, 12) + "\n";
+  text += "digests     identity " + d.identity.substr(0, 12) + "  layout " + d.layout.substr(0, 12) + "  numbers " +
+          d.numbers.substr(0, 12) + "\n";
   std::fputs(text.c_str(), stdout);
   return exit_code::done;
 }
@@ -71,14 +84,17 @@ template <class Recipe>
 void require_this_machine(Recipe const& r) {
   auto const f = r.target.facts();
   if (f.device != device_kind::cpu)
-    throw error("the recipe's target is " + std::string(Recipe(r).target.kind) + ", a GPU, and this program runs on the CPU; write target::native{} to run here, or --plan to see what it would need there");
+    throw error("the recipe's target is " + std::string(Recipe(r).target.kind) +
+                ", a GPU, and this program runs on the CPU; write target::native{} to run here, or --plan to see what "
+                "it would need there");
 }
 
 template <auto const& R>
 exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
   require_isa();
   require_this_machine(r);
-  std::filesystem::path const run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
+  std::filesystem::path const run =
+      c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
   catch_interrupts();
   checkpoint::run_lock const lock(run);
   checkpoint::clean_checkpoints(run);
@@ -88,7 +104,8 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   auto const data = prepare_corpus(r, c.data, run, threads);
   for (auto const& note : data.notes) std::printf("%s\n", note.c_str());
   std::printf("data        %s%s", data.input.text().c_str(), data.input.text().ends_with('\n') ? "" : "\n");
-  data::loader const order(data.corpus, data::split::train, r.batch.sequence.count, r.seed.value, data.tokens.end_of_text(), plan_of(r.curriculum, r.batch));
+  data::loader const order(data.corpus, data::split::train, r.batch.sequence.count, r.seed.value,
+                           data.tokens.end_of_text(), plan_of(r.curriculum, r.batch));
   auto const total = resolve_total(r, order);
   require_legal(r, {.samples_per_epoch = samples{order.samples_in_epoch({})}});
 
@@ -98,13 +115,15 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   auto const found = checkpoint::newest_valid(run);
   for (auto const& sentence : found.damaged) std::printf("%s\n", sentence.c_str());
   if (!found.newest && !found.damaged.empty())
-    throw error("no checkpoint in '" + (run / "checkpoints").string() + "' can be used; restore one, or start anew with another --run directory");
+    throw error("no checkpoint in '" + (run / "checkpoints").string() +
+                "' can be used; restore one, or start anew with another --run directory");
   if (found.newest) {
     auto const& m = found.newest->contents;
     facts.changes = m.changes;
     for (auto& change : accepted_changes(m, r, c.changes)) facts.changes.push_back(change);
     if (m.data_fingerprint != data.corpus.hash())
-      throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " + data.corpus.hash().substr(0, 12) +
+      throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " +
+                  data.corpus.hash().substr(0, 12) +
                   " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");
     train::load_state(found.newest->directory, trainer);
     facts.parent_step = m.step, facts.seconds_before = m.seconds_trained;
@@ -118,9 +137,12 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     save_tokenizer(data.tokens, run / "tokenizer.json");
   }
   auto const d = digests(r);
-  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(), observe::grouped(parameter_count(trainer)).c_str(),
-              observe::grouped(total.count).c_str(), observe::grouped(tokens_per_step(r.batch).count).c_str(), std::string(train::trainer<R>::precision::kind).c_str());
-  std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(), d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
+  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
+              observe::grouped(parameter_count(trainer)).c_str(), observe::grouped(total.count).c_str(),
+              observe::grouped(tokens_per_step(r.batch).count).c_str(),
+              std::string(train::trainer<R>::precision::kind).c_str());
+  std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(),
+              d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
   std::printf("threads     %d, %s, %s\n\n", threads, facts.machine.isa.c_str(), facts.machine.blas.c_str());
   std::fflush(stdout);
   if (interrupted()) return exit_code::interrupted;
@@ -132,8 +154,12 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   auto const ended = train::loop(trainer, batches, host);
   if (ended == train::outcome::interrupted) {
     out.finish(false);
-    if (host.last_saved().empty()) std::printf("\nstopped at step %lld; nothing was saved, the recipe says checkpoint::never\n", static_cast<long long>(trainer.progress().step));
-    else std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n", static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
+    if (host.last_saved().empty())
+      std::printf("\nstopped at step %lld; nothing was saved, the recipe says checkpoint::never\n",
+                  static_cast<long long>(trainer.progress().step));
+    else
+      std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n",
+                  static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
     return exit_code::interrupted;
   }
   out.say(trainer.progress().step, host.whole_text_note());
@@ -143,23 +169,25 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     out.on_text({trainer.progress().step, "run/sample", sample});
   }
   out.finish(true);
-  std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n", run.c_str(), sample.empty() ? "" : ", sample.txt");
+  std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n", run.c_str(),
+              sample.empty() ? "" : ", sample.txt");
   return exit_code::done;
 }
 
 }  // namespace app
 
-/// The program of a recipe: `int main(int argc, char** argv) { return tenon::run<pro>(argc, argv); }`. Reads the command
-/// line (--help lists it), checks it with the rules that the compiler used, and plans, trains or resumes. Returns an
-/// app::exit_code; every failure is one sentence on standard error.
+/// The program of a recipe: `int main(int argc, char** argv) { return tenon::run<pro>(argc, argv); }`. Reads the
+/// command line (--help lists it), checks it with the rules that the compiler used, and plans, trains or resumes.
+/// Returns an app::exit_code; every failure is one sentence on standard error.
 template <auto const& R>
-  requires legal<R>
+requires legal<R>
 int run(int argc, char const* const* argv) {
   using app::exit_code;
   std::remove_cvref_t<decltype(R)> r = R;
   auto const fail = [](std::exception const& e, exit_code code) {
     std::fflush(stdout);
-    std::fprintf(stderr, "\nerror: %s\n", std::string_view(e.what()).substr(0, std::string_view(e.what()).find("\nException raised")).data());
+    std::fprintf(stderr, "\nerror: %s\n",
+                 std::string_view(e.what()).substr(0, std::string_view(e.what()).find("\nException raised")).data());
     return static_cast<int>(code);
   };
   command_line c;

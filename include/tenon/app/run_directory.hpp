@@ -16,7 +16,8 @@
 namespace tenon::app {
 
 /// Whether a checkpoint may go on under this recipe (DESIGN, promise 8): identity must match; a number may differ only
-/// where `--change` names it. Returns the changes, to be recorded. Throws tenon::error naming the field and both values.
+/// where `--change` names it. Returns the changes, to be recorded. Throws tenon::error naming the field and both
+/// values.
 template <class Recipe>
 std::vector<checkpoint::recorded_change> accepted_changes(checkpoint::manifest const& saved, Recipe const& r,
                                                           std::vector<assignment> const& allowed) {
@@ -54,7 +55,8 @@ inline void write_text(std::filesystem::path const& to, std::string const& text)
   {
     std::ofstream out(temporary, std::ios::binary);
     out << text;
-    if (!out.flush()) throw error("could not write '" + to.string() + "'; is the disk full, or the directory not yours?");
+    if (!out.flush())
+      throw error("could not write '" + to.string() + "'; is the disk full, or the directory not yours?");
   }
   std::filesystem::rename(temporary, to);
 }

@@ -16,17 +16,20 @@ std::int64_t parameter_count(Trainer& t) {
   return n;
 }
 
-/// Up to 400 tokens of text from the trained weights, with the prompt in front. Empty where the model cannot generate (a
-/// module under autograd) or the user interrupts.
+/// Up to 400 tokens of text from the trained weights, with the prompt in front. Empty where the model cannot generate
+/// (a module under autograd) or the user interrupts.
 template <class Trainer>
 std::string sample_text(Trainer& t, data::tokenizer const& tokens, std::string const& prompt) {
   if constexpr (requires { t.engine().store(); }) {
     using engine = typename Trainer::engine_type;
-    deploy::generator<typename engine::model, typename engine::compute> g(400, t.team().size(), t.recipe().model.rope_theta);
+    deploy::generator<typename engine::model, typename engine::compute> g(400, t.team().size(),
+                                                                          t.recipe().model.rope_theta);
     std::vector<std::int32_t> text{tokens.end_of_text()}, made;
     for (auto const id : tokens.encode(prompt)) text.push_back(id);
-    g.run(t.team(), t.engine().store(), text, tokens.size(), {.seed = t.recipe().seed.value}, [&](std::int32_t id) { made.push_back(id); },
-          [&](std::int32_t id) { return id == tokens.end_of_text() || interrupted(); });
+    g.run(
+        t.team(), t.engine().store(), text, tokens.size(), {.seed = t.recipe().seed.value},
+        [&](std::int32_t id) { made.push_back(id); },
+        [&](std::int32_t id) { return id == tokens.end_of_text() || interrupted(); });
     return interrupted() ? "" : prompt + tokens.decode(made) + "\n";
   } else {
     return "";

@@ -34,9 +34,15 @@ class outputs {
     }
     if (r.observe.json_lines) lines_.emplace(run / "log.jsonl", run.filename().string());
   }
-  void on_step(observe::step_record const& s) { each([&](auto& o) { o.on_step(s); }); }
-  void on_evaluation(observe::evaluation_record const& e) { each([&](auto& o) { o.on_evaluation(e); }); }
-  void on_text(observe::text_record const& t) { each([&](auto& o) { o.on_text(t); }); }
+  void on_step(observe::step_record const& s) {
+    each([&](auto& o) { o.on_step(s); });
+  }
+  void on_evaluation(observe::evaluation_record const& e) {
+    each([&](auto& o) { o.on_evaluation(e); });
+  }
+  void on_text(observe::text_record const& t) {
+    each([&](auto& o) { o.on_text(t); });
+  }
   /// For TensorBoard and the log, not for the console.
   void describe(observe::text_record const& t) {
     if (events_) events_->on_text(t);
@@ -65,9 +71,9 @@ struct run_facts {
   checkpoint::machine_facts machine;
   std::vector<checkpoint::recorded_change> changes;
   std::optional<std::int64_t> parent_step;
-  double seconds_before = 0;       ///< trained by earlier starts of this run
-  std::int64_t step_flops = 0;     ///< 0: not known (a model under autograd)
-  std::int64_t replay_samples = 0; ///< consumed by earlier starts
+  double seconds_before = 0;        ///< trained by earlier starts of this run
+  std::int64_t step_flops = 0;      ///< 0: not known (a model under autograd)
+  std::int64_t replay_samples = 0;  ///< consumed by earlier starts
 };
 
 /// What the loop calls: records, evaluates and saves for one start of a run.
@@ -75,7 +81,12 @@ template <class Trainer>
 class session {
  public:
   session(run_facts facts, data::prepared const& data, data::loader const& order, outputs& out, Trainer& t)
-      : facts_(std::move(facts)), data_(&data), order_(order), out_(&out), held_(data.corpus, t.recipe().batch.sequence.count, data.tokens.end_of_text(), data.tokens.byte_lengths(), held_out_limit / t.recipe().batch.sequence.count),
+      : facts_(std::move(facts)),
+        data_(&data),
+        order_(order),
+        out_(&out),
+        held_(data.corpus, t.recipe().batch.sequence.count, data.tokens.end_of_text(), data.tokens.byte_lengths(),
+              held_out_limit / t.recipe().batch.sequence.count),
         baseline_(data.tokens.size()) {
     if (facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
   }
@@ -90,12 +101,19 @@ class session {
     busy_ += took;
     auto const& p = t.progress();
     double const mean = busy_ / double(p.step - first_step_);  // steady from the first steps on; steps are alike
-    observe::step_record r{.step = p.step, .total_steps = t.total().count, .tokens = p.tokens, .epoch = batch.at.epoch, .stage = batch.at.stage,
-                           .loss = s.loss, .learning_rate = s.learning_rate, .gradient_norm = s.gradient_norm};
+    observe::step_record r{.step = p.step,
+                           .total_steps = t.total().count,
+                           .tokens = p.tokens,
+                           .epoch = batch.at.epoch,
+                           .stage = batch.at.stage,
+                           .loss = s.loss,
+                           .learning_rate = s.learning_rate,
+                           .gradient_norm = s.gradient_norm};
     if constexpr (Trainer::scales_loss) r.loss_scale = t.loss_scale();
     r.skipped = s.skipped;
     r.tokens_per_second = double(s.count) / took;
-    if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0) r.share_of_peak = double(facts_.step_flops) / took / (double(TENON_NATIVE_GFLOPS) * 1e9);
+    if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0)
+      r.share_of_peak = double(facts_.step_flops) / took / (double(TENON_NATIVE_GFLOPS) * 1e9);
     r.seconds_left = mean * double(t.total().count - p.step);
     out_->on_step(r);
     baseline_.consume(batch);
@@ -112,9 +130,11 @@ class session {
     double const nats = train::held_out_nats(t, held_, room_, [&] { return interrupted(); });
     if (nats < 0) return;
     auto const bits = baseline_.held_out_bits(held_, room_);
-    observe::evaluation_record e{.step = t.progress().step, .tokens = held_.targets(), .loss = nats / double(held_.targets())};
+    observe::evaluation_record e{
+        .step = t.progress().step, .tokens = held_.targets(), .loss = nats / double(held_.targets())};
     e.bits_per_byte = held_.bits_per_byte(nats);
-    e.unigram_bits_per_byte = bits.unigram / double(held_.bytes()), e.trigram_bits_per_byte = bits.trigram / double(held_.bytes());
+    e.unigram_bits_per_byte = bits.unigram / double(held_.bytes()),
+    e.trigram_bits_per_byte = bits.trigram / double(held_.bytes());
     e.seconds = seconds(clock::now() - begun);
     last_ = e;
     out_->on_evaluation(e);
@@ -127,8 +147,10 @@ class session {
     auto const samples = std::min(order_.samples_in_epoch({}), whole_text_limit / order_.sequence());
     train::consumed_baseline whole(data_->tokens.size());
     whole.replay(order_, samples);
-    return "for information: the trigram of " + std::string(samples == order_.samples_in_epoch({}) ? "the whole training text" : "a part of the training text") + " (" +
-           observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
+    return "for information: the trigram of " +
+           std::string(samples == order_.samples_in_epoch({}) ? "the whole training text"
+                                                              : "a part of the training text") +
+           " (" + observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
            observe::fixed_point(whole.held_out_bits(held_, room_).trigram / double(held_.bytes()), 3) + " bits/byte";
   }
 
@@ -157,8 +179,10 @@ class session {
       m.random.seed = r.seed.value;
       if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};
       auto const plan = Trainer::precision::plan;
-      m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))}, {"gradient", std::string(name_of(plan.gradient))},
-                  {"reduce", std::string(name_of(plan.reduce))}, {"master", std::string(name_of(plan.master))}, {"moment", std::string(name_of(plan.moment))}, {"logits", std::string(name_of(plan.logits))}};
+      m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))},
+                  {"gradient", std::string(name_of(plan.gradient))},   {"reduce", std::string(name_of(plan.reduce))},
+                  {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},
+                  {"logits", std::string(name_of(plan.logits))}};
       m.machine = facts_.machine;
       m.data_fingerprint = data_->corpus.hash(), m.tokenizer_sha256 = data_->tokens.fingerprint();
       m.parent_step = facts_.parent_step;
@@ -166,7 +190,8 @@ class session {
       m.seconds_trained = facts_.seconds_before + seconds(clock::now() - started_);
       auto const done = to.commit(m);
       if (!done.note.empty()) out_->say(p.step, done.note);
-      for (auto const& sentence : checkpoint::prune_checkpoints(facts_.run, r.checkpoint.keep).damaged) out_->say(p.step, sentence);
+      for (auto const& sentence : checkpoint::prune_checkpoints(facts_.run, r.checkpoint.keep).damaged)
+        out_->say(p.step, sentence);
       last_saved_ = done.directory;
       saved_ = step_ended_ = clock::now();
     }
@@ -175,7 +200,7 @@ class session {
 
  private:
   using clock = std::chrono::steady_clock;
-  static constexpr std::int64_t held_out_limit = 1 << 16;  ///< tokens: an evaluation looks at no more
+  static constexpr std::int64_t held_out_limit = 1 << 16;    ///< tokens: an evaluation looks at no more
   static constexpr std::int64_t whole_text_limit = 1 << 25;  ///< tokens that the trigram of the whole text looks at
   static double seconds(clock::duration d) { return std::chrono::duration<double>(d).count(); }
 

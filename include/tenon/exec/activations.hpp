@@ -23,7 +23,8 @@ struct activations {
   static constexpr std::int64_t workspace_floats(std::int64_t keys) {
     return nn::align_up(std::max(linear_workspace(Model::widest), attention_workspace(keys, Model::head_dim)), 16);
   }
-  static constexpr std::int64_t rotary_bytes = 2 * nn::align_up(std::int64_t{Model::positions} * (Model::head_dim / 2) * 4);
+  static constexpr std::int64_t rotary_bytes =
+      2 * nn::align_up(std::int64_t{Model::positions} * (Model::head_dim / 2) * 4);
 
   /// `num_rows`: the largest micro-batch; `keys`: the longest sequence (with a cache: the longest text).
   activations(std::int64_t num_rows, int members, std::int64_t keys, double rope_theta)

@@ -18,21 +18,24 @@ struct run_plan {
   std::int64_t copy_bytes = 0;        ///< weights in the compute dtype, where that is not the master's
   std::int64_t activation_bytes = 0;  ///< saved, scratch, logits, private workspace, rotary tables
   std::int64_t tokens_per_step = 0;
-  std::int64_t micro_batches = 0;     ///< of a step
-  std::int64_t step_flops = 0;        ///< of a step: GEMMs and attention, forward and backward, recomputation included
+  std::int64_t micro_batches = 0;  ///< of a step
+  std::int64_t step_flops = 0;     ///< of a step: GEMMs and attention, forward and backward, recomputation included
   std::int64_t forward_flops_per_token = 0;
   std::int64_t checkpoint_bytes = 0;  ///< one checkpoint on disk: weights and moments
   std::int64_t memory = 0;            ///< of the target
   bool fits = false;                  ///< total() is at most 90 % of it
 
-  constexpr std::int64_t total() const { return master_bytes + gradient_bytes + moment_bytes + copy_bytes + activation_bytes; }
+  constexpr std::int64_t total() const {
+    return master_bytes + gradient_bytes + moment_bytes + copy_bytes + activation_bytes;
+  }
 };
 
 /// The plan of a recipe whose model is made of static layers, for a team of `members`.
 template <auto const& R>
 constexpr run_plan make_plan(int members = 1) {
   static_assert(models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>,
-                "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by running it, not planned. "
+                "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by "
+                "running it, not planned. "
                 "Use a model of static layers such as model::deepseek_llm, or leave plan<> out");
   using model = models::of_recipe<R>;
   using compute = models::compute_of<R>;
@@ -60,7 +63,7 @@ constexpr run_plan make_plan(int members = 1) {
 
 /// static_assert(tenon::plan<pro>.fits);
 template <auto const& R>
-  requires legal<R>
+requires legal<R>
 inline constexpr run_plan plan = make_plan<R>();
 
 }  // namespace tenon

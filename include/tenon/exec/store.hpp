@@ -9,8 +9,8 @@
 
 namespace tenon::exec {
 
-/// Where a model's groups lie in the flat buffers: embedding, blocks, head, each padded. One device holds everything, so
-/// acquiring a group is adding a constant.
+/// Where a model's groups lie in the flat buffers: embedding, blocks, head, each padded. One device holds everything,
+/// so acquiring a group is adding a constant.
 template <class Model>
 struct flat_layout {
   static constexpr std::int64_t embedding_size = nn::padded_parameters<typename Model::embedding_group>();
@@ -43,8 +43,8 @@ std::vector<nn::parameter_place> parameter_places() {
   return all;
 }
 
-/// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one flat
-/// buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
+/// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one
+/// flat buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
 template <class Model, class Compute>
 class parameter_store {
  public:
@@ -58,20 +58,29 @@ class parameter_store {
   float* master() const { return master_.as<float>(); }
   float* gradient() const { return gradient_.as<float>(); }
   Compute* compute() const {
-    if constexpr (has_copy) return copy_.template as<Compute>();
-    else return master();
+    if constexpr (has_copy)
+      return copy_.template as<Compute>();
+    else
+      return master();
   }
 
   using W = nn::weights<Compute>;
   auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
-  auto block(int i) const { return lend<typename Model::block_layer::template params<W>>(layout::first_block + i * layout::block_size); }
+  auto block(int i) const {
+    return lend<typename Model::block_layer::template params<W>>(layout::first_block + i * layout::block_size);
+  }
   auto head() const { return lend<typename Model::head_group::template params<W>>(layout::head); }
 
-  auto embedding_sink(bool first) const { return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first); }
-  auto block_sink(int i, bool first) const {
-    return sink<typename Model::block_layer::template params<nn::gradients>>(layout::first_block + i * layout::block_size, first);
+  auto embedding_sink(bool first) const {
+    return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first);
   }
-  auto head_sink(bool first) const { return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first); }
+  auto block_sink(int i, bool first) const {
+    return sink<typename Model::block_layer::template params<nn::gradients>>(
+        layout::first_block + i * layout::block_size, first);
+  }
+  auto head_sink(bool first) const {
+    return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first);
+  }
 
   /// Rounds the master into the compute copy; needed after loading and after initialising, not in the step.
   void refresh_copy() const {
@@ -84,12 +93,18 @@ class parameter_store {
     for (auto const& p : parameter_places<Model>()) {
       float* const w = master() + p.offset;
       random_stream const random(seed, p.name);
-      double const scale = p.init == nn::initializer::normal_by_depth ? std_dev / std::sqrt(2.0 * Model::layers) : std_dev;
+      double const scale =
+          p.init == nn::initializer::normal_by_depth ? std_dev / std::sqrt(2.0 * Model::layers) : std_dev;
       for (std::int64_t i = 0; i < p.size(); ++i) {
         switch (p.init) {
-          case nn::initializer::ones: w[i] = 1; break;
-          case nn::initializer::zeros: w[i] = 0; break;
-          default: w[i] = float(scale * random.normal(std::uint64_t(i)));
+          case nn::initializer::ones:
+            w[i] = 1;
+            break;
+          case nn::initializer::zeros:
+            w[i] = 0;
+            break;
+          default:
+            w[i] = float(scale * random.normal(std::uint64_t(i)));
         }
       }
     }

@@ -17,12 +17,13 @@
 /// LibTorch's autograd inside tenon's loop. Loss, accumulation, clipping, optimizer, data and checkpoints are tenon's.
 namespace tenon::train {
 
-/// A module as an engine. Its state is dynamic: names, shapes and dtypes are taken at construction and compared on load by
-/// name and shape; its parameters live in the flat buffer, its gradients too, so the one fused optimizer pass applies.
+/// A module as an engine. Its state is dynamic: names, shapes and dtypes are taken at construction and compared on load
+/// by name and shape; its parameters live in the flat buffer, its gradients too, so the one fused optimizer pass
+/// applies.
 ///
 /// `Module` is default-constructible. `forward` takes int64 tokens [samples, sequence] and returns logits [samples,
-/// sequence, vocab]; if it can be called with (tokens, positions, document_start) it gets all three, and is then asked to
-/// keep attention inside documents. Its random numbers (dropout) are seeded anew for each step and micro-batch from
+/// sequence, vocab]; if it can be called with (tokens, positions, document_start) it gets all three, and is then asked
+/// to keep attention inside documents. Its random numbers (dropout) are seeded anew for each step and micro-batch from
 /// (seed, step), so that no generator state has to be saved.
 template <class Module>
 class autograd_engine {
@@ -37,16 +38,27 @@ class autograd_engine {
     for (auto const& item : module_->named_parameters()) {
       at::Tensor const& p = value_of(item);
       if (p.scalar_type() != at::kFloat || !p.device().is_cpu())
-        throw error("parameter '" + std::string(name_of(item)) + "' of the module is not fp32 on the CPU; convert the module in its constructor");
+        throw error("parameter '" + std::string(name_of(item)) +
+                    "' of the module is not fp32 on the CPU; convert the module in its constructor");
       auto const sizes = p.sizes();
-      nn::parameter_place place{std::string(name_of(item)), offset, 1, p.numel(), int(p.dim()), p.dim() < 2 ? nn::role::norm : nn::role::hidden, nn::initializer::normal, {}};
-      if (p.dim() == 2) place.rows = sizes[0], place.cols = sizes[1];
-      else if (p.dim() != 1) place.other_shape.assign(sizes.begin(), sizes.end());
+      nn::parameter_place place{std::string(name_of(item)),
+                                offset,
+                                1,
+                                p.numel(),
+                                int(p.dim()),
+                                p.dim() < 2 ? nn::role::norm : nn::role::hidden,
+                                nn::initializer::normal,
+                                {}};
+      if (p.dim() == 2)
+        place.rows = sizes[0], place.cols = sizes[1];
+      else if (p.dim() != 1)
+        place.other_shape.assign(sizes.begin(), sizes.end());
       places_.push_back(std::move(place));
       tensors_.push_back(p);
       offset += nn::align_up(p.numel(), nn::alignment / 4);
     }
-    if (tensors_.empty()) throw error("the module has no parameters; register them with register_parameter or register_module");
+    if (tensors_.empty())
+      throw error("the module has no parameters; register them with register_parameter or register_module");
     size_ = offset;
     master_ = exec::buffer(size_ * 4), gradient_ = exec::buffer(size_ * 4);
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
@@ -97,13 +109,17 @@ class autograd_engine {
  private:
   template <class Item>
   static auto const& name_of(Item const& item) {
-    if constexpr (requires { item.key(); }) return item.key();
-    else return item.first;
+    if constexpr (requires { item.key(); })
+      return item.key();
+    else
+      return item.first;
   }
   template <class Item>
   static at::Tensor const& value_of(Item const& item) {
-    if constexpr (requires { item.value(); }) return item.value();
-    else return item.second;
+    if constexpr (requires { item.value(); })
+      return item.value();
+    else
+      return item.second;
   }
   void train_mode(bool on) const {
     if constexpr (requires { module_->train(on); }) module_->train(on);
@@ -114,12 +130,16 @@ class autograd_engine {
   at::Tensor loss_of(nn::micro_batch const& b) const {
     auto const tokens = ids(b.tokens, b);
     at::Tensor logits;
-    if constexpr (requires { module_->forward(tokens, tokens, tokens); }) logits = module_->forward(tokens, ids(b.positions, b), ids(b.document_start, b));
-    else logits = module_->forward(tokens);
+    if constexpr (requires { module_->forward(tokens, tokens, tokens); })
+      logits = module_->forward(tokens, ids(b.positions, b), ids(b.document_start, b));
+    else
+      logits = module_->forward(tokens);
     if (logits.dim() != 3 || logits.size(2) != vocab_)
-      throw error("the module's forward must return logits [samples, sequence, " + std::to_string(vocab_) + "]; it returned " + std::to_string(logits.dim()) +
-                  " dimensions" + (logits.dim() > 0 ? ", the last of " + std::to_string(logits.size(-1)) : ""));
-    return at::cross_entropy_loss(logits.reshape({-1, vocab_}), ids(b.targets, b).reshape({-1}), {}, /*reduction: sum*/ 2, /*ignore_index*/ -1);
+      throw error("the module's forward must return logits [samples, sequence, " + std::to_string(vocab_) +
+                  "]; it returned " + std::to_string(logits.dim()) + " dimensions" +
+                  (logits.dim() > 0 ? ", the last of " + std::to_string(logits.size(-1)) : ""));
+    return at::cross_entropy_loss(logits.reshape({-1, vocab_}), ids(b.targets, b).reshape({-1}), {},
+                                  /*reduction: sum*/ 2, /*ignore_index*/ -1);
   }
 
   std::uint64_t seed_;
@@ -139,7 +159,8 @@ struct engine_for<model::torch_module<Module>> {
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t, int) {
     static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32,
-                  "[tenon.torch_module_fp32] a torch module computes in the dtype that its own code chooses; tenon drives it in fp32. "
+                  "[tenon.torch_module_fp32] a torch module computes in the dtype that its own code chooses; tenon "
+                  "drives it in fp32. "
                   "Write precision::fp32{} and cast inside the module if you must");
     return {r.seed.value, r.model.vocab};
   }

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 
-/// Private memory that one member of the team needs inside an operation. Shared by the executor that allocates it and the
-/// executor that counts it, so the two cannot drift.
+/// Private memory that one member of the team needs inside an operation. Shared by the executor that allocates it and
+/// the executor that counts it, so the two cannot drift.
 namespace tenon::exec {
 
 inline constexpr int conversion_rows = 64;  ///< rows of a GEMM's fp32 result that are narrowed at a time

@@ -11,19 +11,22 @@
 
 namespace tenon::models {
 
-/// The dense decoder of DeepSeek LLM and Coder (Bi et al. 2024, arXiv 2401.02954; llama's layout on disk): RMSNorm before
-/// each branch, rotary positions, grouped-query attention, SwiGLU, tied or untied head. Everything that selects code is a
-/// template argument, so two recipes that differ in rates and lengths share every symbol below.
+/// The dense decoder of DeepSeek LLM and Coder (Bi et al. 2024, arXiv 2401.02954; llama's layout on disk): RMSNorm
+/// before each branch, rotary positions, grouped-query attention, SwiGLU, tied or untied head. Everything that selects
+/// code is a template argument, so two recipes that differ in rates and lengths share every symbol below.
 template <int Vocab, int Hidden, int Layers, int Heads, int KvHeads, int Intermediate, int Positions, bool Tied,
           std::uint32_t EpsilonBits, int RecomputeEvery = 0>
 struct deepseek_llm {
-  static constexpr int vocab = Vocab, hidden = Hidden, layers = Layers, positions = Positions, head_dim = Hidden / Heads;
-  static constexpr int widest = Intermediate > Hidden ? Intermediate : Hidden;  ///< of the GEMM results in compute dtype
+  static constexpr int vocab = Vocab, hidden = Hidden, layers = Layers, positions = Positions,
+                       head_dim = Hidden / Heads;
+  static constexpr int widest =
+      Intermediate > Hidden ? Intermediate : Hidden;  ///< of the GEMM results in compute dtype
   static constexpr bool tied = Tied;
 
   using norm_layer = nn::rmsnorm<Hidden, EpsilonBits>;
   using table_layer = nn::embedding<Vocab, Hidden>;
-  using block_layer = nn::decoder_block<norm_layer, nn::attention<Hidden, Heads, KvHeads>, nn::swiglu<Hidden, Intermediate>>;
+  using block_layer =
+      nn::decoder_block<norm_layer, nn::attention<Hidden, Heads, KvHeads>, nn::swiglu<Hidden, Intermediate>>;
   using body_layers = nn::repeat<Layers, block_layer, RecomputeEvery>;
   using head_layer = nn::language_head<Vocab, Hidden, norm_layer>;
 
@@ -73,23 +76,27 @@ struct deepseek_llm {
   using cache = typename body_layers::template cache<T>;
 
   static constexpr auto projection(auto const& embedding, auto const& head) {
-    if constexpr (Tied) return embedding.model.embed_tokens.weight;
-    else return head.lm_head.weight;
+    if constexpr (Tied)
+      return embedding.model.embed_tokens.weight;
+    else
+      return head.lm_head.weight;
   }
 
-  /// One micro-batch forward and backward. Adds -log p to `s.head.loss`; gradients go to the store's sinks, which the first
-  /// micro-batch (`first`) overwrites and later ones add to. `seed` is scale * weight / count (DESIGN, promise 3).
+  /// One micro-batch forward and backward. Adds -log p to `s.head.loss`; gradients go to the store's sinks, which the
+  /// first micro-batch (`first`) overwrites and later ones add to. `seed` is scale * weight / count (DESIGN, promise
+  /// 3).
   ///
-  /// What a store gives is a lease: the group may be used until the object's life ends, which releases it. So each lease
-  /// stands where its group is needed and no longer; on one device that costs nothing.
+  /// What a store gives is a lease: the group may be used until the object's life ends, which releases it. So each
+  /// lease stands where its group is needed and no longer; on one device that costs nothing.
   template <class X, class Store, class T>
-  static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
-                                         float seed, bool first) {
+  static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s,
+                                         scratch const& t, float seed, bool first) {
     auto const block = [&](int i) { return store.block(i); };
     table_layer::forward(x, b, store.embedding().model.embed_tokens, body_layers::input(s.body, 0));
     body_layers::forward_train(x, b, s.body, s.head.in, block);
     auto const back = [&] {
-      body_layers::backward(x, b, s.body, t.block, t.d_stream, block, [&](int i) { return store.block_sink(i, first); });
+      body_layers::backward(x, b, s.body, t.block, t.d_stream, block,
+                            [&](int i) { return store.block_sink(i, first); });
     };
     if constexpr (Tied) {
       auto table_sink = store.embedding_sink(first);
@@ -115,16 +122,18 @@ struct deepseek_llm {
   template <class X, class Store, class T>
   static constexpr void decode(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, cache<T> const& kv) {
     run<nn::mode::decode>(x, store, b, s, &kv);
-    x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)}, projection(table_of_head(store), store.head()),
-             nn::rows<float, Vocab>{s.head.logits.data});
+    x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)},
+             projection(table_of_head(store), store.head()), nn::rows<float, Vocab>{s.head.logits.data});
     x.barrier();
   }
 
  private:
   struct nothing {};
   static constexpr auto table_of_head(auto& store) {
-    if constexpr (Tied) return store.embedding();
-    else return nothing{};
+    if constexpr (Tied)
+      return store.embedding();
+    else
+      return nothing{};
   }
 
   /// Loss, the head's gradients, and in t.d_stream the gradient of the last block's output.
@@ -134,7 +143,8 @@ struct deepseek_llm {
     auto const weights = store.head();
     auto const sink = store.head_sink(first);
     head_layer::normalise(x, b, weights.model.norm, s.head);
-    head_layer::loss_and_gradient(x, b, projection(table, weights), projection(table_sink, sink), s.head, seed, t.block.d_branch);
+    head_layer::loss_and_gradient(x, b, projection(table, weights), projection(table_sink, sink), s.head, seed,
+                                  t.block.d_branch);
     x.zero(b.num_rows(), t.d_stream);
     norm_layer::backward_input(x, b, weights.model.norm, s.head.norm, s.head.in, t.block.d_branch, t.d_stream);
     x.barrier();

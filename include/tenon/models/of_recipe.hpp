@@ -22,13 +22,16 @@ struct architecture;
 template <>
 struct architecture<model::deepseek_llm> {
   template <auto const& R>
-  using of = deepseek_llm<R.model.vocab, R.model.hidden, R.model.layers, R.model.heads, R.model.kv(), R.model.intermediate,
-                          R.model.positions, R.model.tied, nn::bits(R.model.norm_eps), recompute_every(R.memory)>;
+  using of =
+      deepseek_llm<R.model.vocab, R.model.hidden, R.model.layers, R.model.heads, R.model.kv(), R.model.intermediate,
+                   R.model.positions, R.model.tied, nn::bits(R.model.norm_eps), recompute_every(R.memory)>;
 };
 
 /// Whether a model policy stands for static layers, whose memory and work are known before the start.
 template <class Policy>
-inline constexpr bool has_static_layers = requires { sizeof(architecture<Policy>); };
+inline constexpr bool has_static_layers = requires {
+  sizeof(architecture<Policy>);
+};
 
 template <auto const& R>
 using of_recipe = typename architecture<std::remove_cvref_t<decltype(R.model)>>::template of<R>;

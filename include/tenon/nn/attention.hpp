@@ -33,8 +33,8 @@ struct attention {
   /// `backward_input` has used them.
   template <class T>
   struct saved_dx {
-    rows<T, Hidden> q;              ///< after the rotation
-    rows<float, Heads> log_sum_exp; ///< of each head's scores
+    rows<T, Hidden> q;               ///< after the rotation
+    rows<float, Heads> log_sum_exp;  ///< of each head's scores
   };
   /// For the weight half.
   template <class T>

@@ -4,8 +4,8 @@
 
 namespace tenon::nn {
 
-/// Why a layer runs. `train`: keep what the backward pass needs. `recompute`: the same values again, without side effects.
-/// `infer`: forward only. `decode`: forward only, rows appended to a key/value cache.
+/// Why a layer runs. `train`: keep what the backward pass needs. `recompute`: the same values again, without side
+/// effects. `infer`: forward only. `decode`: forward only, rows appended to a key/value cache.
 enum class mode : std::uint8_t { train, recompute, infer, decode };
 
 /// One micro-batch as the layers see it. Arrays have `num_rows()` entries, one per token.

@@ -4,8 +4,8 @@
 
 namespace tenon::nn {
 
-/// One block of a pre-norm decoder: attention, then feed-forward, each a residual branch. The field names of `params` are
-/// the names of the tensors on disk.
+/// One block of a pre-norm decoder: attention, then feed-forward, each a residual branch. The field names of `params`
+/// are the names of the tensors on disk.
 template <class Norm, class Attention, class FeedForward>
 struct decoder_block {
   static constexpr int width = Attention::width;

@@ -25,7 +25,8 @@ inline float widen(fp16 x) {
 #if defined(__F16C__)
   return _cvtsh_ss(x.bits);
 #else
-  std::uint32_t const sign = std::uint32_t(x.bits & 0x8000u) << 16, exponent = (x.bits >> 10) & 31u, mantissa = x.bits & 1023u;
+  std::uint32_t const sign = std::uint32_t(x.bits & 0x8000u) << 16, exponent = (x.bits >> 10) & 31u,
+                      mantissa = x.bits & 1023u;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
   if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
   float const magnitude = float(mantissa) * 0x1p-24f;  // zero and subnormals

@@ -21,7 +21,8 @@ struct embedding {
 
   /// A writer that touches only the rows of tokens that occur: when it is the first writer it clears the others.
   template <class X>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, rows<float, Hidden> d_stream) {
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g,
+                                        rows<float, Hidden> d_stream) {
     x.barrier();
     x.embedding_backward(b, d_stream, g.weight);
     x.barrier();

@@ -7,9 +7,9 @@
 
 namespace tenon::nn {
 
-/// Final norm, projection to the vocabulary and next-token cross-entropy, without ever holding all logits: rows go through
-/// in chunks, and because the loss's seed (scale * weight / count) is known before the forward pass, a chunk's logits turn
-/// into their own gradient on the spot.
+/// Final norm, projection to the vocabulary and next-token cross-entropy, without ever holding all logits: rows go
+/// through in chunks, and because the loss's seed (scale * weight / count) is known before the forward pass, a chunk's
+/// logits turn into their own gradient on the spot.
 ///
 /// The projection's matrix is a parameter of its own (untied) or the embedding's (tied); the model passes it in.
 /// Loss: sum over rows with a target of -log softmax(logits)[target], in fp32; the sum over rows in fp64.
@@ -34,8 +34,10 @@ struct language_head {
 
   template <class T>
   static constexpr rows<T, Vocab> gradient_of(saved<T> const& s) {
-    if constexpr (std::is_same_v<T, float>) return {s.logits.data};
-    else return {s.d_logits.data};
+    if constexpr (std::is_same_v<T, float>)
+      return {s.logits.data};
+    else
+      return {s.d_logits.data};
   }
 
   template <class X, class T>
@@ -59,7 +61,8 @@ struct language_head {
   /// Forward and backward: adds to the loss, writes d_normed and the projection's gradient.
   template <class X, class T>
   static constexpr void loss_and_gradient(X& x, micro_batch const& b, matrix<weights<T>> const& projection,
-                                          matrix<gradients> sink, saved<T> const& s, float seed, rows<float, Hidden> d_normed) {
+                                          matrix<gradients> sink, saved<T> const& s, float seed,
+                                          rows<float, Hidden> d_normed) {
     for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       rows<T, Hidden> const in{s.normed.row(first)};

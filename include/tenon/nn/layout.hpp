@@ -19,7 +19,8 @@ inline constexpr bool is_array = false;
 template <class T, std::size_t N>
 inline constexpr bool is_array<std::array<T, N>> = true;
 
-/// Visits every leaf of an aggregate in declaration order (depth first; arrays of aggregates element by element). `f(leaf&)`.
+/// Visits every leaf of an aggregate in declaration order (depth first; arrays of aggregates element by element).
+/// `f(leaf&)`.
 template <class Aggregate, class F>
 constexpr void for_each_leaf(Aggregate& a, F&& f) {
   if constexpr (leaf<Aggregate>) {
@@ -77,9 +78,9 @@ constexpr void bind_parameters(Params& p, T* base) {
 
 /// A place in a flat buffer with the facts that the optimizer, the initialiser and the checkpoint need.
 struct parameter_place {
-  std::string name;        ///< the name on disk, as in Hugging Face's files
-  std::int64_t offset;     ///< elements from the start of the flat buffer
-  std::int64_t rows, cols; ///< global shape; cols only for rank 1
+  std::string name;         ///< the name on disk, as in Hugging Face's files
+  std::int64_t offset;      ///< elements from the start of the flat buffer
+  std::int64_t rows, cols;  ///< global shape; cols only for rank 1
   int rank;
   role parameter_role;
   initializer init;
@@ -97,7 +98,8 @@ template <class Aggregate>
 constexpr std::int64_t activation_bytes(std::int64_t num_rows, int members) {
   std::int64_t total = 0;
   Aggregate a{};
-  for_each_leaf(a, [&](auto const& view) { total += align_up(std::remove_cvref_t<decltype(view)>::bytes(num_rows, members)); });
+  for_each_leaf(
+      a, [&](auto const& view) { total += align_up(std::remove_cvref_t<decltype(view)>::bytes(num_rows, members)); });
   return total;
 }
 

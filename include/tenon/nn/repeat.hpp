@@ -7,10 +7,11 @@ namespace tenon::nn {
 
 /// `Count` equal blocks, one after the other; compile time does not grow with `Count`.
 ///
-/// Recomputation: with `Every == 0` each block keeps what its backward pass needs. With `Every == k` only the stream before
-/// every k-th block is kept; going back, a segment of k blocks runs forward once more, into memory that all segments share.
-/// A block whose forward pass takes decisions (where a router sends its rows) declares them as `kept<T>` and a function
-/// `use_kept(saved&, kept const&)`: they have a place of their own for each block, and recomputing reads them.
+/// Recomputation: with `Every == 0` each block keeps what its backward pass needs. With `Every == k` only the stream
+/// before every k-th block is kept; going back, a segment of k blocks runs forward once more, into memory that all
+/// segments share. A block whose forward pass takes decisions (where a router sends its rows) declares them as
+/// `kept<T>` and a function `use_kept(saved&, kept const&)`: they have a place of their own for each block, and
+/// recomputing reads them.
 template <int Count, class Block, int Every = 0>
 struct repeat {
   static constexpr bool has_kept = Every != 0 && requires { typename Block::template kept<float>; };
@@ -60,7 +61,8 @@ struct repeat {
   /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` lends block i's
   /// weights until the end of the call that they are passed to.
   template <class X, class T, class Acquire>
-  static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out, Acquire acquire) {
+  static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out,
+                                      Acquire acquire) {
     for (int i = 0; i < Count; ++i)
       Block::template forward<mode::train>(x, b, acquire(i), slot(s, i), input(s, i),
                                            i + 1 < Count ? input(s, i + 1) : out);

@@ -5,7 +5,8 @@
 namespace tenon::nn {
 
 /// Pre-norm residual branch: out = in + Inner(Norm(in)). The stream and its gradient are fp32; what happens inside the
-/// branch is in the compute dtype. `Norm` and `Inner` keep their own parameters, so that a block can name them as it likes.
+/// branch is in the compute dtype. `Norm` and `Inner` keep their own parameters, so that a block can name them as it
+/// likes.
 ///
 /// The gradient of the stream is one buffer, updated in place on the way back: d(in) = d(out) + Norm'(Inner'(d(out))).
 template <class Norm, class Inner>
@@ -28,7 +29,8 @@ struct residual {
   }
 
   template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, typename Norm::template params<weights<T>> const& norm,
+  static constexpr void backward_input(X& x, micro_batch const& b,
+                                       typename Norm::template params<weights<T>> const& norm,
                                        typename Inner::template params<weights<T>> const& inner, saved<T> const& s,
                                        typename Inner::scratch const& scratch, rows<float, width> d_branch,
                                        rows<float, width> in, rows<float, width> d_stream) {
@@ -37,7 +39,8 @@ struct residual {
   }
 
   template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, typename Norm::template params<gradients> const& norm,
+  static constexpr void backward_weight(X& x, micro_batch const& b,
+                                        typename Norm::template params<gradients> const& norm,
                                         typename Inner::template params<gradients> const& inner, saved<T> const& s) {
     Inner::backward_weight(x, b, inner, s.inner);
     Norm::backward_weight(x, norm, s.norm);

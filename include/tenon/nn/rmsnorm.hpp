@@ -30,7 +30,8 @@ struct rmsnorm {
   /// d_stream += gradient with respect to `in`; the weight's partial sums go to `saved`.
   template <class X, class T>
   static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
-                                       rows<float, Hidden> in, rows<float, Hidden> d_out, rows<float, Hidden> d_stream) {
+                                       rows<float, Hidden> in, rows<float, Hidden> d_out,
+                                       rows<float, Hidden> d_stream) {
     x.rmsnorm_backward(b.num_rows(), in, p.weight, s.inverse_rms, d_out, d_stream, s.d_weight);
   }
 

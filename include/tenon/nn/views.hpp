@@ -39,7 +39,9 @@ struct block {
   using leaf = block;
   using value_type = T;
   static constexpr int height = Rows, width = Width;
-  static constexpr std::int64_t bytes(std::int64_t, int) { return std::int64_t{Rows} * Width * std::int64_t(sizeof(T)); }
+  static constexpr std::int64_t bytes(std::int64_t, int) {
+    return std::int64_t{Rows} * Width * std::int64_t(sizeof(T));
+  }
   T* data = nullptr;
   constexpr T* row(std::int64_t r) const { return advance(data, r * Width); }
 };
@@ -50,7 +52,9 @@ struct per_member {
   using leaf = per_member;
   using value_type = T;
   static constexpr int width = Width;
-  static constexpr std::int64_t bytes(std::int64_t, int members) { return std::int64_t{members} * Width * std::int64_t(sizeof(T)); }
+  static constexpr std::int64_t bytes(std::int64_t, int members) {
+    return std::int64_t{members} * Width * std::int64_t(sizeof(T));
+  }
   T* data = nullptr;
   constexpr T* row(std::int64_t member) const { return advance(data, member * Width); }
 };
@@ -78,8 +82,8 @@ struct weight {
   T const* data = nullptr;
 };
 
-/// A sink for one parameter's gradient: `data = beta * data + contribution`. beta is 0 for the first writer of the first
-/// micro-batch and 1 for all others, so nothing is cleared beforehand.
+/// A sink for one parameter's gradient: `data = beta * data + contribution`. beta is 0 for the first writer of the
+/// first micro-batch and 1 for all others, so nothing is cleared beforehand.
 template <int Rows, int Cols, role Role, initializer Init, int Rank>
 struct gradient {
   using leaf = gradient;
@@ -104,6 +108,8 @@ struct gradients {
 };
 
 template <class T>
-concept leaf = requires { typename T::leaf; };
+concept leaf = requires {
+  typename T::leaf;
+};
 
 }  // namespace tenon::nn

@@ -8,15 +8,16 @@
 
 namespace tenon::optim {
 
-/// State and step of an optimizer policy. Specialised on the policy's type: a user's optimizer is one policy (data) and one
-/// such specialisation.
+/// State and step of an optimizer policy. Specialised on the policy's type: a user's optimizer is one policy (data) and
+/// one such specialisation.
 template <class Policy>
 struct engine;
 
 /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2), as torch.optim.AdamW computes it:
 ///   w *= 1 - rate * decay;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
 ///   w -= rate / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + epsilon)
-/// Moments are fp32, one flat buffer each, in the layout of the parameters. Weight decay only where the role's route says so.
+/// Moments are fp32, one flat buffer each, in the layout of the parameters. Weight decay only where the role's route
+/// says so.
 template <>
 struct engine<optimizer::adamw> {
   static constexpr int num_moments = 2;
@@ -33,17 +34,26 @@ struct engine<optimizer::adamw> {
   };
   static constants prepare(optimizer::adamw const& p, double rate, std::int64_t t, float gradient_factor) {
     // 1 - beta is taken in fp64: in fp32, 1 - 0.999 would be off by 5e-5.
-    return {float(1 - rate * p.weight_decay), float(p.beta1), float(1 - p.beta1), float(p.beta2), float(1 - p.beta2),
-            float(rate / (1 - std::pow(p.beta1, double(t)))), float(1 / std::sqrt(1 - std::pow(p.beta2, double(t)))), float(p.epsilon), gradient_factor};
+    return {float(1 - rate * p.weight_decay),
+            float(p.beta1),
+            float(1 - p.beta1),
+            float(p.beta2),
+            float(1 - p.beta2),
+            float(rate / (1 - std::pow(p.beta1, double(t)))),
+            float(1 / std::sqrt(1 - std::pow(p.beta2, double(t)))),
+            float(p.epsilon),
+            gradient_factor};
   }
 
-  /// Elements [first, last): one pass that unscales and clips (`gradient`), decays, moves the moments, steps and rounds the
-  /// master into the compute copy (`copy` == `w` when there is none).
+  /// Elements [first, last): one pass that unscales and clips (`gradient`), decays, moves the moments, steps and rounds
+  /// the master into the compute copy (`copy` == `w` when there is none).
   template <class T>
-  static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first, std::int64_t last, bool decays) {
+  static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first,
+                     std::int64_t last, bool decays) {
     using exec::cpu::vec, exec::cpu::load, exec::cpu::store;
     float *const m = s.moments[0].as<float>(), *const v = s.moments[1].as<float>();
-    vec const decay(decays ? k.decay : 1.f), b1(k.beta1), c1(k.rest1), b2(k.beta2), c2(k.rest2), step(k.step), bias2(k.bias2), eps(k.epsilon), factor(k.gradient);
+    vec const decay(decays ? k.decay : 1.f), b1(k.beta1), c1(k.rest1), b2(k.beta2), c2(k.rest2), step(k.step),
+        bias2(k.bias2), eps(k.epsilon), factor(k.gradient);
     exec::cpu::for_registers(last - first, [&](std::int64_t j, std::int64_t c) {
       auto const i = first + j;
       vec const gradient = load(g + i, c) * factor;

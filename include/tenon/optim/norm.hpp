@@ -6,7 +6,6 @@
 
 namespace tenon::optim {
 
-
 /// Sum of squares of this member's part of a flat fp32 buffer: fp32 within runs of 4096 elements, fp64 across them.
 /// Infinity or NaN anywhere makes the sum infinite or NaN: the overflow check of loss scaling costs nothing more.
 inline double sum_of_squares(float const* x, std::int64_t n) {
@@ -20,8 +19,8 @@ inline double sum_of_squares(float const* x, std::int64_t n) {
   return total;
 }
 
-/// Factor that brings a gradient of norm `norm` down to `limit`; 1 when it is smaller or when clipping is off (limit 0).
-/// As torch.nn.utils.clip_grad_norm_: limit / (norm + 1e-6), at most 1.
+/// Factor that brings a gradient of norm `norm` down to `limit`; 1 when it is smaller or when clipping is off (limit
+/// 0). As torch.nn.utils.clip_grad_norm_: limit / (norm + 1e-6), at most 1.
 inline float clip_factor(double norm, double limit) {
   if (limit <= 0) return 1.f;
   double const factor = limit / (norm + 1e-6);

@@ -11,19 +11,31 @@ enum class route : std::uint8_t { decayed, undecayed, frozen, by_rule };
 
 template <nn::role R>
 consteval route route_of() {
-  if constexpr (R == nn::role::hidden || R == nn::role::embedding || R == nn::role::adapter) return route::decayed;
-  else if constexpr (R == nn::role::norm || R == nn::role::bias) return route::undecayed;
-  else if constexpr (R == nn::role::router_bias) return route::by_rule;  // moved by the router's own rule, not by a gradient
-  else static_assert(R != R, "[tenon.role_routed] a parameter has a role that the optimizer does not route; add it to optim/routes.hpp");
+  if constexpr (R == nn::role::hidden || R == nn::role::embedding || R == nn::role::adapter)
+    return route::decayed;
+  else if constexpr (R == nn::role::norm || R == nn::role::bias)
+    return route::undecayed;
+  else if constexpr (R == nn::role::router_bias)
+    return route::by_rule;  // moved by the router's own rule, not by a gradient
+  else
+    static_assert(
+        R != R,
+        "[tenon.role_routed] a parameter has a role that the optimizer does not route; add it to optim/routes.hpp");
 }
 constexpr route route_of(nn::role r) {
   switch (r) {
-    case nn::role::hidden: return route_of<nn::role::hidden>();
-    case nn::role::embedding: return route_of<nn::role::embedding>();
-    case nn::role::norm: return route_of<nn::role::norm>();
-    case nn::role::bias: return route_of<nn::role::bias>();
-    case nn::role::router_bias: return route_of<nn::role::router_bias>();
-    case nn::role::adapter: return route_of<nn::role::adapter>();
+    case nn::role::hidden:
+      return route_of<nn::role::hidden>();
+    case nn::role::embedding:
+      return route_of<nn::role::embedding>();
+    case nn::role::norm:
+      return route_of<nn::role::norm>();
+    case nn::role::bias:
+      return route_of<nn::role::bias>();
+    case nn::role::router_bias:
+      return route_of<nn::role::router_bias>();
+    case nn::role::adapter:
+      return route_of<nn::role::adapter>();
   }
   return route::frozen;
 }
@@ -42,8 +54,10 @@ inline std::vector<region> regions(std::vector<nn::parameter_place> const& place
     if (r == route::frozen || r == route::by_rule) continue;
     std::int64_t const first = places[i].offset, last = i + 1 < places.size() ? places[i + 1].offset : total;
     bool const decays = r == route::decayed;
-    if (!all.empty() && all.back().last == first && all.back().decays == decays) all.back().last = last;
-    else all.push_back({first, last, decays});
+    if (!all.empty() && all.back().last == first && all.back().decays == decays)
+      all.back().last = last;
+    else
+      all.push_back({first, last, decays});
   }
   return all;
 }

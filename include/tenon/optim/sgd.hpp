@@ -3,8 +3,10 @@
 
 namespace tenon::optim {
 
-/// Stochastic gradient descent with momentum, as torch.optim.SGD computes it (dampening 0), with decoupled weight decay:
-///   w *= 1 - rate * decay;  b = momentum * b + g  (b = g on the first step);  w -= rate * (nesterov ? g + momentum * b : b)
+/// Stochastic gradient descent with momentum, as torch.optim.SGD computes it (dampening 0), with decoupled weight
+/// decay:
+///   w *= 1 - rate * decay;  b = momentum * b + g  (b = g on the first step);  w -= rate * (nesterov ? g + momentum * b
+///   : b)
 template <>
 struct engine<optimizer::sgd> {
   static constexpr int num_moments = 1;
@@ -22,11 +24,13 @@ struct engine<optimizer::sgd> {
     return {float(1 - rate * p.weight_decay), float(p.momentum), p.nesterov ? 1.f : 0.f, float(rate), gradient_factor};
   }
   template <class T>
-  static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first, std::int64_t last, bool decays) {
+  static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first,
+                     std::int64_t last, bool decays) {
     using exec::cpu::vec, exec::cpu::load, exec::cpu::store;
     float* const b = s.moments[0].as<float>();
     // One formula for both forms: step = (1 - nesterov) * b + nesterov * (g + momentum * b).
-    vec const decay(decays ? k.decay : 1.f), momentum(k.momentum), on_b(1 - k.nesterov + k.nesterov * k.momentum), on_g(k.nesterov), rate(k.rate), factor(k.gradient);
+    vec const decay(decays ? k.decay : 1.f), momentum(k.momentum), on_b(1 - k.nesterov + k.nesterov * k.momentum),
+        on_g(k.nesterov), rate(k.rate), factor(k.gradient);
     exec::cpu::for_registers(last - first, [&](std::int64_t j, std::int64_t c) {
       auto const i = first + j;
       vec const gradient = load(g + i, c) * factor, velocity = momentum * load(b + i, c) + gradient;

@@ -17,9 +17,12 @@ namespace tenon::train {
 
 inline char const* name_of(file f) {
   switch (f) {
-    case file::model: return "model.safetensors";
-    case file::optimizer: return "optimizer.safetensors";
-    case file::state: return "state.safetensors";
+    case file::model:
+      return "model.safetensors";
+    case file::optimizer:
+      return "optimizer.safetensors";
+    case file::state:
+      return "state.safetensors";
   }
   return "";
 }
@@ -53,7 +56,9 @@ class restorer {
   void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
     copy(f, name, checkpoint::dtype::F32, shape, data);
   }
-  void number(std::string const& name, std::int64_t& value) { copy(file::state, name, checkpoint::dtype::I64, {}, &value); }
+  void number(std::string const& name, std::int64_t& value) {
+    copy(file::state, name, checkpoint::dtype::I64, {}, &value);
+  }
   void number(std::string const& name, double& value) { copy(file::state, name, checkpoint::dtype::F64, {}, &value); }
 
   /// Throws if a file holds a tensor that no component asked for: state that this program would silently drop.
@@ -62,15 +67,17 @@ class restorer {
       for (auto const& [name, unused] : content.tensors())
         if (taken_.count({f, name}) == 0)
           throw error("'" + (directory_ / name_of(f)).string() + "' holds '" + name +
-                      "', which this program has no place for; it was written by another recipe or version. Resume with that one");
+                      "', which this program has no place for; it was written by another recipe or version. Resume "
+                      "with that one");
   }
 
  private:
   void copy(file f, std::string const& name, checkpoint::dtype type, std::vector<std::int64_t> const& shape, void* to) {
     auto const& found = files_.at(f).at(name);
     if (found.type != type || found.shape != shape)
-      throw error("tensor '" + name + "' in '" + (directory_ / name_of(f)).string() +
-                  "' has another dtype or shape than this recipe's; it was written by another recipe. Resume with that one");
+      throw error(
+          "tensor '" + name + "' in '" + (directory_ / name_of(f)).string() +
+          "' has another dtype or shape than this recipe's; it was written by another recipe. Resume with that one");
     std::memcpy(to, found.bytes.data(), found.bytes.size());
     taken_.emplace(f, name);
   }
@@ -90,7 +97,8 @@ void save_state(Transaction& to, Trainer& t) {
   for (auto& [f, tensors] : list.files) to.add_tensors(name_of(f), std::move(tensors));
 }
 
-/// Puts a verified checkpoint's state into the trainer. Throws tenon::error, naming file and tensor, when it does not fit.
+/// Puts a verified checkpoint's state into the trainer. Throws tenon::error, naming file and tensor, when it does not
+/// fit.
 template <class Trainer>
 void load_state(checkpoint::path const& directory, Trainer& t) {
   detail::restorer from(directory);
@@ -112,7 +120,8 @@ void load_weights(checkpoint::path const& directory, Trainer& t) {
     void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* to) {
       auto const& found = file.at(name);
       if (found.type != checkpoint::dtype::F32 || found.shape != shape)
-        throw error("tensor '" + name + "' in '" + where + "' has another dtype or shape than this recipe's; it must be fp32 and of this model's widths");
+        throw error("tensor '" + name + "' in '" + where +
+                    "' has another dtype or shape than this recipe's; it must be fp32 and of this model's widths");
       std::memcpy(to, found.bytes.data(), found.bytes.size());
       ++taken;
     }
@@ -124,7 +133,8 @@ void load_weights(checkpoint::path const& directory, Trainer& t) {
   auto components = t.components();
   parameter_component::visit(std::get<parameter_component>(components), from);
   if (from.taken != from.file.tensors().size())
-    throw error("'" + from.where + "' holds " + std::to_string(from.file.tensors().size()) + " tensors and this model has " + std::to_string(from.taken) + "; it is another model");
+    throw error("'" + from.where + "' holds " + std::to_string(from.file.tensors().size()) +
+                " tensors and this model has " + std::to_string(from.taken) + "; it is another model");
   t.engine().refresh_copy();
 }
 

@@ -8,8 +8,9 @@
 #include "tenon/nn/layout.hpp"
 #include "tenon/optim/loss_scale.hpp"
 
-/// Training state is a list of components (trainer::components). The checkpoint's schema is computed from that list: each
-/// component names its tensors and numbers once, in `visit`, and the same function serves saving, loading and comparing.
+/// Training state is a list of components (trainer::components). The checkpoint's schema is computed from that list:
+/// each component names its tensors and numbers once, in `visit`, and the same function serves saving, loading and
+/// comparing.
 namespace tenon::train {
 
 /// Which file of the checkpoint a tensor goes to.
@@ -17,7 +18,8 @@ enum class file { model, optimizer, state };
 
 /// What `visit` calls. `tensor` for fp32 tensors that live in the flat buffers; `number` for single values.
 template <class V>
-concept state_visitor = requires(V& v, std::string const& name, std::vector<std::int64_t> const& shape, float* data, std::int64_t& i, double& d) {
+concept state_visitor = requires(V& v, std::string const& name, std::vector<std::int64_t> const& shape, float* data,
+                                 std::int64_t& i, double& d) {
   v.tensor(file::model, name, shape, data);
   v.number(name, i);
   v.number(name, d);
@@ -32,7 +34,8 @@ struct progress {
   template <class V>
   static void visit(progress& p, V& v) {
     v.number("progress.step", p.step), v.number("progress.tokens", p.tokens);
-    v.number("cursor.stage", p.cursor.stage), v.number("cursor.epoch", p.cursor.epoch), v.number("cursor.sample", p.cursor.sample);
+    v.number("cursor.stage", p.cursor.stage), v.number("cursor.epoch", p.cursor.epoch),
+        v.number("cursor.sample", p.cursor.sample);
   }
 };
 
@@ -89,6 +92,8 @@ struct probe {
 
 /// A component that the checkpoint can hold. A policy with state whose component has no `visit` does not compile.
 template <class C>
-concept saved_component = requires(C& c, detail::probe& p) { C::visit(c, p); };
+concept saved_component = requires(C& c, detail::probe& p) {
+  C::visit(c, p);
+};
 
 }  // namespace tenon::train

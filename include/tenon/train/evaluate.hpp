@@ -16,8 +16,10 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
   for (std::int64_t first = 0; first < held.samples(); first += micro) {
     if (stop()) return -1;
     room.samples = std::min(micro, held.samples() - first), room.sequence = held.sequence();
-    for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start}) v->resize(std::size_t(micro * room.sequence));
-    held.fill(first, room.samples, room.tokens.data(), room.targets.data(), room.positions.data(), room.document_start.data());
+    for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start})
+      v->resize(std::size_t(micro * room.sequence));
+    held.fill(first, room.samples, room.tokens.data(), room.targets.data(), room.positions.data(),
+              room.document_start.data());
     auto region = [&](int member) {
       auto x = t.engine().on(t.team(), member);
       t.engine().clear_loss(x);
@@ -29,8 +31,8 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
   return total;
 }
 
-/// Unigram and interpolated trigram, fitted on exactly the rows that training has consumed. After a resume the counts are
-/// made again from the data's order, which is a function of the cursor; nothing of them is in the checkpoint.
+/// Unigram and interpolated trigram, fitted on exactly the rows that training has consumed. After a resume the counts
+/// are made again from the data's order, which is a function of the cursor; nothing of them is in the checkpoint.
 class consumed_baseline {
  public:
   explicit consumed_baseline(std::int64_t vocab) : counts_(vocab) {}
@@ -46,7 +48,8 @@ class consumed_baseline {
     b.sequence = source.sequence();
     for (std::int64_t done = 0; done < samples; done += b.samples) {
       b.samples = std::min<std::int64_t>(256, samples - done);
-      for (auto* v : {&b.tokens, &b.targets, &b.positions, &b.document_start}) v->resize(std::size_t(b.samples * b.sequence));
+      for (auto* v : {&b.tokens, &b.targets, &b.positions, &b.document_start})
+        v->resize(std::size_t(b.samples * b.sequence));
       source.fill(at, b.samples, b.tokens.data(), b.targets.data(), b.positions.data(), b.document_start.data());
       consume(b);
       at = source.advance(at, b.samples);
@@ -58,9 +61,12 @@ class consumed_baseline {
     room.sequence = held.sequence();
     for (std::int64_t first = 0; first < held.samples(); first += room.samples) {
       room.samples = std::min<std::int64_t>(64, held.samples() - first);
-      for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start}) v->resize(std::size_t(room.samples * room.sequence));
-      held.fill(first, room.samples, room.tokens.data(), room.targets.data(), room.positions.data(), room.document_start.data());
-      auto const b = counts_.bits(room.tokens.data(), room.targets.data(), room.document_start.data(), room.samples, room.sequence);
+      for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start})
+        v->resize(std::size_t(room.samples * room.sequence));
+      held.fill(first, room.samples, room.tokens.data(), room.targets.data(), room.positions.data(),
+                room.document_start.data());
+      auto const b = counts_.bits(room.tokens.data(), room.targets.data(), room.document_start.data(), room.samples,
+                                  room.sequence);
       total.unigram += b.unigram, total.trigram += b.trigram;
     }
     return total;

@@ -7,8 +7,8 @@ namespace tenon::train {
 /// Why a loop ended.
 enum class outcome { finished, interrupted };
 
-/// The whole training loop. `batches` hands out the rows of each step in the data's order; `host` is told what happened and
-/// decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop (`interrupted`).
+/// The whole training loop. `batches` hands out the rows of each step in the data's order; `host` is told what happened
+/// and decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop (`interrupted`).
 ///
 /// The step itself is train::step; nothing else here touches a tensor.
 template <class Trainer, class Host>

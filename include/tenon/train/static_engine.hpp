@@ -7,8 +7,8 @@
 
 namespace tenon::train {
 
-/// A model of static layers with its parameters and memory: what the step drives. (`autograd_engine` is the same door for
-/// a torch::nn::Module.)
+/// A model of static layers with its parameters and memory: what the step drives. (`autograd_engine` is the same door
+/// for a torch::nn::Module.)
 template <class Model, class Compute>
 class static_engine {
  public:

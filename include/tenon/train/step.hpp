@@ -11,8 +11,8 @@ namespace tenon::train {
 
 /// What a step found out.
 struct step_report {
-  double loss = 0;           ///< nats per token: sum over all micro-batches / count
-  std::int64_t count = 0;    ///< tokens with a target
+  double loss = 0;         ///< nats per token: sum over all micro-batches / count
+  std::int64_t count = 0;  ///< tokens with a target
   double learning_rate = 0;
   double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
   bool skipped = false;      ///< the scaled gradient overflowed: nothing moved
@@ -25,7 +25,8 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   auto const& engine = t.engine();
   auto& state = t.optimizer_state();
   step_report report{.count = batch.num_targets, .learning_rate = t.learning_rate()};
-  float const seed = float(t.loss_scale() / double(report.count > 0 ? report.count : 1));  // one division, before any backward pass
+  float const seed =
+      float(t.loss_scale() / double(report.count > 0 ? report.count : 1));  // one division, before any backward pass
 
   auto region = [&](int member) {
     auto x = engine.on(t.team(), member);
@@ -44,7 +45,8 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
     auto const factor = float(optim::clip_factor(norm, r.optimizer.clip) / t.loss_scale());
     auto const constants = Trainer::optimizer::prepare(r.optimizer, report.learning_rate, state.updates + 1, factor);
     optim::for_each_region(t.regions(), mine.first, mine.last, [&](std::int64_t first, std::int64_t last, bool decays) {
-      Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), first, last, decays);
+      Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), first, last,
+                                 decays);
     });
   };
   t.team().run(region);
@@ -54,11 +56,14 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   bool lost = report.skipped;
   if constexpr (Trainer::scales_loss) {
     t.scaler().update(report.skipped, r.precision.growth, r.precision.backoff, r.precision.growth_interval);
-    lost = report.skipped && t.loss_scale() < 0x1p-24;  // no gradient overflows at such a scale: it is the numbers themselves
+    lost = report.skipped &&
+           t.loss_scale() < 0x1p-24;  // no gradient overflows at such a scale: it is the numbers themselves
   }
   if (lost)
-    throw error("the gradient of step " + std::to_string(t.progress().step + 1) + " is not finite (loss " + std::to_string(report.loss) +
-                "); no weight was changed. Lower schedule.peak, lengthen the warmup, or resume from the last checkpoint with other data");
+    throw error("the gradient of step " + std::to_string(t.progress().step + 1) + " is not finite (loss " +
+                std::to_string(report.loss) +
+                "); no weight was changed. Lower schedule.peak, lengthen the warmup, or resume from the last "
+                "checkpoint with other data");
   state.updates += report.skipped ? 0 : 1;
   t.advance(batch, report.count);
   return report;

@@ -4,13 +4,13 @@
 #include <tuple>
 #include <vector>
 
+#include "tenon/data/prefetcher.hpp"
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/optim/adamw.hpp"
 #include "tenon/optim/loss_scale.hpp"
 #include "tenon/optim/norm.hpp"
 #include "tenon/optim/routes.hpp"
 #include "tenon/optim/sgd.hpp"
-#include "tenon/data/prefetcher.hpp"
 #include "tenon/recipe.hpp"
 #include "tenon/train/component.hpp"
 #include "tenon/train/static_engine.hpp"
@@ -42,9 +42,13 @@ class trainer : public checked<R> {
 
   /// `total`: steps of the horizon, resolved against the data.
   trainer(recipe_type const& r, int members, steps total)
-      : recipe_(r), total_(total), team_(members),
-        engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)), optimizer_(engine_.size()),
-        regions_(optim::regions(engine_.places(), engine_.size())), squares_(std::size_t(members) * 8) {
+      : recipe_(r),
+        total_(total),
+        team_(members),
+        engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
+        optimizer_(engine_.size()),
+        regions_(optim::regions(engine_.places(), engine_.size())),
+        squares_(std::size_t(members) * 8) {
     if constexpr (scales_loss) scaler_.scale = r.precision.initial_scale;
     engine_.initialise(r.seed.value, initial_deviation(r.model));
   }
@@ -62,7 +66,9 @@ class trainer : public checked<R> {
   static constexpr std::int64_t micro_samples() { return R.batch.micro.count; }
 
   /// Rate of the update that comes next.
-  double learning_rate() const { return recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch)); }
+  double learning_rate() const {
+    return recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch));
+  }
   /// One member's sum of squares; members sit on cache lines of their own.
   double& squares(int member) { return squares_[std::size_t(member) * 8]; }
   /// Norm of the unscaled gradient, added up in the members' order.
@@ -79,24 +85,32 @@ class trainer : public checked<R> {
 
   /// Everything that a checkpoint must hold, as a typed list; the schema is derived from it.
   auto components() {
-    auto always = std::tuple{parameter_component{engine_.master(), &engine_.places()},
-                                   optimizer_component<optimizer>{&optimizer_, &engine_.places()}, progress_component{&progress_}};
+    auto always =
+        std::tuple{parameter_component{engine_.master(), &engine_.places()},
+                   optimizer_component<optimizer>{&optimizer_, &engine_.places()}, progress_component{&progress_}};
     auto all = [&] {
-      if constexpr (scales_loss) return std::tuple_cat(always, std::tuple{loss_scale_component{&scaler_}});
-      else return always;
+      if constexpr (scales_loss)
+        return std::tuple_cat(always, std::tuple{loss_scale_component{&scaler_}});
+      else
+        return always;
     }();
-    constexpr bool saved = []<class... C>(std::type_identity<std::tuple<C...>>) { return (saved_component<C> && ...); }(
-        std::type_identity<std::remove_cvref_t<decltype(all)>>{});
-    static_assert(saved, "[tenon.state_saved] a component of the training state has no visit(component&, visitor&); a run that "
-                         "cannot save all of its state cannot resume exactly. Write visit beside its type; see train/component.hpp");
+    constexpr bool saved = []<class... C>(std::type_identity<std::tuple<C...>>) {
+      return (saved_component<C> && ...);
+    }(std::type_identity<std::remove_cvref_t<decltype(all)>>{});
+    static_assert(
+        saved,
+        "[tenon.state_saved] a component of the training state has no visit(component&, visitor&); a run that "
+        "cannot save all of its state cannot resume exactly. Write visit beside its type; see train/component.hpp");
     return all;
   }
 
  private:
   template <class Model>
   static double initial_deviation(Model const& m) {
-    if constexpr (requires { m.init_std; }) return m.init_std;
-    else return 0.02;
+    if constexpr (requires { m.init_std; })
+      return m.init_std;
+    else
+      return 0.02;
   }
 
   recipe_type recipe_;

@@ -9,8 +9,9 @@
 namespace tenon::exec::count {
 
 /// Runs the same layers on paper: no data, only floating-point operations and the private memory that an operation asks
-/// for. The plan is what this executor saw, so it cannot drift from the program. A multiply-add counts as two operations;
-/// attention counts the scores that a causal row of full length needs, documents being unknown before the data is.
+/// for. The plan is what this executor saw, so it cannot drift from the program. A multiply-add counts as two
+/// operations; attention counts the scores that a causal row of full length needs, documents being unknown before the
+/// data is.
 template <class Compute>
 class executor {
  public:
@@ -40,11 +41,13 @@ class executor {
     gemm(n, N, K);
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
-  constexpr void linear_backward_input(std::int64_t n, nn::rows<T, N>, nn::weight<T, N, K, R, I, D> const&, nn::rows<float, K>, float) {
+  constexpr void linear_backward_input(std::int64_t n, nn::rows<T, N>, nn::weight<T, N, K, R, I, D> const&,
+                                       nn::rows<float, K>, float) {
     gemm(n, N, K);
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
-  constexpr void linear_backward_weight(std::int64_t n, nn::rows<T, N>, nn::rows<T, K>, nn::gradient<N, K, R, I, D> const&) {
+  constexpr void linear_backward_weight(std::int64_t n, nn::rows<T, N>, nn::rows<T, K>,
+                                        nn::gradient<N, K, R, I, D> const&) {
     gemm(n, N, K);
   }
 
@@ -55,12 +58,14 @@ class executor {
   template <class T, int N>
   constexpr void convert(std::int64_t, nn::rows<float, N>, nn::rows<T, N>) {}
   template <class T, int N, nn::role R, nn::initializer I, int D>
-  constexpr void rmsnorm(std::int64_t n, nn::rows<float, N>, nn::weight<T, 1, N, R, I, D> const&, nn::rows<T, N>, nn::rows<float, 1>, float) {
+  constexpr void rmsnorm(std::int64_t n, nn::rows<float, N>, nn::weight<T, 1, N, R, I, D> const&, nn::rows<T, N>,
+                         nn::rows<float, 1>, float) {
     other_flops += 4 * n * N;
   }
   template <class T, int N, nn::role R, nn::initializer I, int D>
-  constexpr void rmsnorm_backward(std::int64_t n, nn::rows<float, N>, nn::weight<T, 1, N, R, I, D> const&, nn::rows<float, 1>,
-                                  nn::rows<float, N>, nn::rows<float, N>, nn::per_member<float, N>) {
+  constexpr void rmsnorm_backward(std::int64_t n, nn::rows<float, N>, nn::weight<T, 1, N, R, I, D> const&,
+                                  nn::rows<float, 1>, nn::rows<float, N>, nn::rows<float, N>,
+                                  nn::per_member<float, N>) {
     other_flops += 11 * n * N;
   }
   template <int N, nn::role R, nn::initializer I, int D>
@@ -78,14 +83,15 @@ class executor {
     other_flops += 3 * b.num_rows() * N;
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
-  constexpr void attention(nn::micro_batch const& b, nn::rows<T, N>, nn::rows<T, Kv>, nn::rows<T, Kv>, nn::rows<T, N>, nn::rows<float, Heads>) {
+  constexpr void attention(nn::micro_batch const& b, nn::rows<T, N>, nn::rows<T, Kv>, nn::rows<T, Kv>, nn::rows<T, N>,
+                           nn::rows<float, Heads>) {
     attention_flops += 2 * pairs(b) * 2 * N;  // scores and mixture
     other_flops += 5 * pairs(b) * Heads;
     workspace = std::max(workspace, attention_workspace(b.past + b.sequence, N / Heads));
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
-  constexpr void attention_backward(nn::micro_batch const& b, nn::rows<T, N>, nn::rows<T, Kv>, nn::rows<T, Kv>, nn::rows<T, N>,
-                                    nn::rows<float, Heads>, nn::rows<float, N>) {
+  constexpr void attention_backward(nn::micro_batch const& b, nn::rows<T, N>, nn::rows<T, Kv>, nn::rows<T, Kv>,
+                                    nn::rows<T, N>, nn::rows<float, Heads>, nn::rows<float, N>) {
     attention_flops += 5 * pairs(b) * 2 * N;  // scores again, dP, dV, dK, dQ
     other_flops += 7 * pairs(b) * Heads;
     workspace = std::max(workspace, attention_workspace(b.sequence, N / Heads));
@@ -101,7 +107,8 @@ class executor {
     other_flops += 3 * n * V;
   }
   template <class T, int V>
-  constexpr void cross_entropy_gradient(std::int64_t n, nn::rows<float, V>, std::int32_t const*, float, nn::rows<T, V>, nn::per_member<double, 1>) {
+  constexpr void cross_entropy_gradient(std::int64_t n, nn::rows<float, V>, std::int32_t const*, float, nn::rows<T, V>,
+                                        nn::per_member<double, 1>) {
     other_flops += 4 * n * V;
   }
 
@@ -143,7 +150,8 @@ template <class Model, class Compute>
 constexpr executor<Compute> evaluate(std::int64_t samples, std::int64_t sequence) {
   executor<Compute> x;
   paper_store<Model, Compute> store;
-  Model::evaluate(x, store, nn::micro_batch{.samples = samples, .sequence = sequence}, typename Model::template saved<Compute>{});
+  Model::evaluate(x, store, nn::micro_batch{.samples = samples, .sequence = sequence},
+                  typename Model::template saved<Compute>{});
   return x;
 }
 

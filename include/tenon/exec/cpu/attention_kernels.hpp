@@ -19,7 +19,8 @@ struct head_view {
   T* row(std::int64_t r) const { return data + r * stride; }
 };
 
-/// Rows [first, last) of a head as contiguous or strided fp32: fp32 heads are used in place, others are widened into `room`.
+/// Rows [first, last) of a head as contiguous or strided fp32: fp32 heads are used in place, others are widened into
+/// `room`.
 template <int HeadDim, class T>
 inline head_view<float const> as_fp32(head_view<T> h, std::int64_t first, std::int64_t last, float* room) {
   if constexpr (std::is_same_v<std::remove_const_t<T>, float>) {
@@ -33,9 +34,9 @@ inline head_view<float const> as_fp32(head_view<T> h, std::int64_t first, std::i
 /// One tile: `queries` rows per query head starting at row `past` of the keys; `Group` query heads share the key head.
 /// Row i sees keys document_start[i] .. past + i.
 template <int HeadDim, int Group, class T>
-inline void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const* document_start, head_view<T const> q,
-                           head_view<T const> k, head_view<T const> v, head_view<T> out, float* log_sum_exp,
-                           std::int64_t log_sum_exp_stride, float* room) {
+inline void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const* document_start,
+                           head_view<T const> q, head_view<T const> k, head_view<T const> v, head_view<T> out,
+                           float* log_sum_exp, std::int64_t log_sum_exp_stride, float* room) {
   float const scale = 1.f / std::sqrt(float(HeadDim));
   std::int64_t const keys = past + queries;
   float* const scores = room;
@@ -51,20 +52,26 @@ inline void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t
       std::int64_t const last = std::min(first + query_block, queries), n = last - first;
       std::int64_t const lowest = document_start[first], width = past + last - lowest;
       auto const q32 = as_fp32<HeadDim>(qg, first, last, wide_q);
-      gemm(op::none, op::transpose, n, width, HeadDim, q32.data, q32.stride, k32.row(lowest), k32.stride, 0.f, scores, width);
+      gemm(op::none, op::transpose, n, width, HeadDim, q32.data, q32.stride, k32.row(lowest), k32.stride, 0.f, scores,
+           width);
       for (std::int64_t i = 0; i < n; ++i) {
         float* const row = scores + i * width;
         std::int64_t const from = document_start[first + i] - lowest, to = past + first + i + 1 - lowest;
-        for_registers(to - from, [&](std::int64_t j, std::int64_t c) { store(load(row + from + j, c) * vec(scale), row + from + j, c); });
+        for_registers(to - from, [&](std::int64_t j, std::int64_t c) {
+          store(load(row + from + j, c) * vec(scale), row + from + j, c);
+        });
         float const top = max_of(row + from, to - from), sum = exp_sum(row + from, to - from, top);
         log_sum_exp[(first + i) * log_sum_exp_stride + g] = top + std::log(sum);
         vec const inverse(1.f / sum);
-        for_registers(to - from, [&](std::int64_t j, std::int64_t c) { store(load(row + from + j, c) * inverse, row + from + j, c); });
+        for_registers(to - from, [&](std::int64_t j, std::int64_t c) {
+          store(load(row + from + j, c) * inverse, row + from + j, c);
+        });
         std::fill(row, row + from, 0.f);
         std::fill(row + to, row + width, 0.f);
       }
       if constexpr (std::is_same_v<T, float>) {
-        gemm(op::none, op::none, n, HeadDim, width, scores, width, v32.row(lowest), v32.stride, 0.f, out.row(first) + g * HeadDim, out.stride);
+        gemm(op::none, op::none, n, HeadDim, width, scores, width, v32.row(lowest), v32.stride, 0.f,
+             out.row(first) + g * HeadDim, out.stride);
       } else {
         gemm(op::none, op::none, n, HeadDim, width, scores, width, v32.row(lowest), v32.stride, 0.f, mixed, HeadDim);
         for (std::int64_t i = 0; i < n; ++i) narrow(mixed + i * HeadDim, out.row(first + i) + g * HeadDim, HeadDim);
@@ -76,8 +83,8 @@ inline void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t
 /// Gradients of one tile: q, k and v are replaced by theirs. With P the probabilities, dP = dO V^T and
 /// D_i = sum_j P_ij dP_ij = dO_i . O_i: dS = P * (dP - D) * scale; dQ = dS K, dK = dS^T Q, dV = P^T dO.
 template <int HeadDim, int Group, class T>
-inline void attention_tile_backward(std::int64_t rows, std::int32_t const* document_start, head_view<T> q, head_view<T> k,
-                                    head_view<T> v, head_view<T const> out, float const* log_sum_exp,
+inline void attention_tile_backward(std::int64_t rows, std::int32_t const* document_start, head_view<T> q,
+                                    head_view<T> k, head_view<T> v, head_view<T const> out, float const* log_sum_exp,
                                     std::int64_t log_sum_exp_stride, head_view<float const> d_out, float* room) {
   float const scale = 1.f / std::sqrt(float(HeadDim));
   float* const p = room;
@@ -99,8 +106,10 @@ inline void attention_tile_backward(std::int64_t rows, std::int32_t const* docum
       std::int64_t const last = std::min(first + query_block, rows), n = last - first;
       std::int64_t const lowest = document_start[first], width = last - lowest;
       auto const q32 = as_fp32<HeadDim>(qg, first, last, wide_q);
-      gemm(op::none, op::transpose, n, width, HeadDim, q32.data, q32.stride, k32.row(lowest), k32.stride, 0.f, p, width);
-      gemm(op::none, op::transpose, n, width, HeadDim, dog.row(first), dog.stride, v32.row(lowest), v32.stride, 0.f, d_s, width);
+      gemm(op::none, op::transpose, n, width, HeadDim, q32.data, q32.stride, k32.row(lowest), k32.stride, 0.f, p,
+           width);
+      gemm(op::none, op::transpose, n, width, HeadDim, dog.row(first), dog.stride, v32.row(lowest), v32.stride, 0.f,
+           d_s, width);
       for (std::int64_t i = 0; i < n; ++i) {
         widen(out.row(first + i) + g * HeadDim, wide_out, HeadDim);
         float const projection = dot(dog.row(first + i), wide_out, HeadDim);
@@ -114,8 +123,10 @@ inline void attention_tile_backward(std::int64_t rows, std::int32_t const* docum
         });
         for (float* row : {p_row, s_row}) std::fill(row, row + from, 0.f), std::fill(row + to, row + width, 0.f);
       }
-      gemm(op::transpose, op::none, width, HeadDim, n, p, width, dog.row(first), dog.stride, 1.f, d_v + lowest * HeadDim, HeadDim);
-      gemm(op::transpose, op::none, width, HeadDim, n, d_s, width, q32.data, q32.stride, 1.f, d_k + lowest * HeadDim, HeadDim);
+      gemm(op::transpose, op::none, width, HeadDim, n, p, width, dog.row(first), dog.stride, 1.f,
+           d_v + lowest * HeadDim, HeadDim);
+      gemm(op::transpose, op::none, width, HeadDim, n, d_s, width, q32.data, q32.stride, 1.f, d_k + lowest * HeadDim,
+           HeadDim);
       gemm(op::none, op::none, n, HeadDim, width, d_s, width, k32.row(lowest), k32.stride, 0.f, d_q, HeadDim);
       for (std::int64_t i = 0; i < n; ++i) narrow(d_q + i * HeadDim, qg.row(first + i), HeadDim);
     }

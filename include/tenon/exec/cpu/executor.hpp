@@ -67,7 +67,8 @@ class executor {
   }
   /// stream += in W^T.
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
-  void linear_add(std::int64_t n, nn::rows<T, K> in, nn::weight<T, N, K, R, I, D> const& w, nn::rows<float, N> stream) const {
+  void linear_add(std::int64_t n, nn::rows<T, K> in, nn::weight<T, N, K, R, I, D> const& w,
+                  nn::rows<float, N> stream) const {
     multiply(n, in, w.data, stream, 1.f);
   }
   /// d_in = beta * d_in + d_out W.
@@ -79,7 +80,8 @@ class executor {
   }
   /// sink = beta * sink + d_out^T in. Reads all members' rows; each member owns some rows of the sink.
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
-  void linear_backward_weight(std::int64_t n, nn::rows<T, N> d_out, nn::rows<T, K> in, nn::gradient<N, K, R, I, D> const& g) const {
+  void linear_backward_weight(std::int64_t n, nn::rows<T, N> d_out, nn::rows<T, K> in,
+                              nn::gradient<N, K, R, I, D> const& g) const {
     auto const r = part(N, 16);
     gemm(op::transpose, op::none, r.size(), K, n, d_out.data + r.first, N, in.data, K, g.beta, g.data + r.first * K, K);
   }
@@ -108,8 +110,9 @@ class executor {
   }
   /// d_stream += the norm's input gradient; this member's share of the weight's gradient replaces its row of d_weight.
   template <class T, int N, nn::role R, nn::initializer I, int D>
-  void rmsnorm_backward(std::int64_t n, nn::rows<float, N> in, nn::weight<T, 1, N, R, I, D> const& w, nn::rows<float, 1> inverse_rms,
-                        nn::rows<float, N> d_out, nn::rows<float, N> d_stream, nn::per_member<float, N> d_weight) const {
+  void rmsnorm_backward(std::int64_t n, nn::rows<float, N> in, nn::weight<T, 1, N, R, I, D> const& w,
+                        nn::rows<float, 1> inverse_rms, nn::rows<float, N> d_out, nn::rows<float, N> d_stream,
+                        nn::per_member<float, N> d_weight) const {
     float* const mine = d_weight.row(member_);
     std::fill(mine, mine + N, 0.f);
     rows(n, [&](auto first, auto last) {
@@ -162,20 +165,21 @@ class executor {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
       attention_tile<dim, group, T>(b.sequence, b.past, b.document_start + row, {q.row(row) + head * group * dim, N},
                                     {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv},
-                                    {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group, Heads, workspace_);
+                                    {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group, Heads,
+                                    workspace_);
     }
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
-  void attention_backward(nn::micro_batch const& b, nn::rows<T, N> q, nn::rows<T, Kv> k, nn::rows<T, Kv> v, nn::rows<T, N> out,
-                          nn::rows<float, Heads> log_sum_exp, nn::rows<float, N> d_out) const {
+  void attention_backward(nn::micro_batch const& b, nn::rows<T, N> q, nn::rows<T, Kv> k, nn::rows<T, Kv> v,
+                          nn::rows<T, N> out, nn::rows<float, Heads> log_sum_exp, nn::rows<float, N> d_out) const {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
     auto const tiles = part(b.samples * KvHeads);
     for (auto t = tiles.first; t < tiles.last; ++t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
-      attention_tile_backward<dim, group, T>(b.sequence, b.document_start + row, {q.row(row) + head * group * dim, N},
-                                             {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv},
-                                             {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group, Heads,
-                                             {d_out.row(row) + head * group * dim, N}, workspace_);
+      attention_tile_backward<dim, group, T>(
+          b.sequence, b.document_start + row, {q.row(row) + head * group * dim, N}, {k.row(row) + head * dim, Kv},
+          {v.row(row) + head * dim, Kv}, {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group,
+          Heads, {d_out.row(row) + head * group * dim, N}, workspace_);
     }
   }
 
@@ -198,12 +202,14 @@ class executor {
     for (std::int64_t i = 0; i < b.num_rows(); ++i) {
       float* const to = g.data + std::int64_t{b.tokens[i]} * N + columns.first;
       float const* const from = d.row(i) + columns.first;
-      for_registers(columns.size(), [&](std::int64_t j, std::int64_t c) { store(load(to + j, c) + load(from + j, c), to + j, c); });
+      for_registers(columns.size(),
+                    [&](std::int64_t j, std::int64_t c) { store(load(to + j, c) + load(from + j, c), to + j, c); });
     }
   }
 
   template <int V>
-  void cross_entropy(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets, nn::per_member<double, 1> loss) const {
+  void cross_entropy(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets,
+                     nn::per_member<double, 1> loss) const {
     rows(n, [&](auto first, auto last) {
       for (auto i = first; i < last; ++i)
         if (targets[i] >= 0) *loss.row(member_) += cross_entropy_row(logits.row(i), V, targets[i]);
@@ -214,8 +220,10 @@ class executor {
                               nn::rows<T, V> d_logits, nn::per_member<double, 1> loss) const {
     rows(n, [&](auto first, auto last) {
       for (auto i = first; i < last; ++i) {
-        if (targets[i] >= 0) *loss.row(member_) += cross_entropy_row_gradient(logits.row(i), V, targets[i], seed, d_logits.row(i));
-        else std::fill(d_logits.row(i), d_logits.row(i + 1), T{});
+        if (targets[i] >= 0)
+          *loss.row(member_) += cross_entropy_row_gradient(logits.row(i), V, targets[i], seed, d_logits.row(i));
+        else
+          std::fill(d_logits.row(i), d_logits.row(i + 1), T{});
       }
     });
   }
@@ -237,7 +245,8 @@ class executor {
     }
   }
   template <class T, class Out>
-  void multiply_into(std::int64_t m, std::int64_t n, T const* in, T const* w, std::int64_t k, Out* out, std::int64_t ld, float beta) const {
+  void multiply_into(std::int64_t m, std::int64_t n, T const* in, T const* w, std::int64_t k, Out* out, std::int64_t ld,
+                     float beta) const {
     if constexpr (std::is_same_v<Out, float>) {
       gemm(op::none, op::transpose, m, n, k, in, k, w, k, beta, out, ld);
     } else {

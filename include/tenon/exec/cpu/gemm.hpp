@@ -16,9 +16,11 @@ void sgemm_(char const*, char const*, int const*, int const*, int const*, float 
             float const*, int const*, float const*, float*, int const*);
 int MKL_Set_Num_Threads_Local(int);
 void cblas_gemm_bf16bf16f32(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha,
-                            std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c, int ldc);
+                            std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c,
+                            int ldc);
 void cblas_gemm_f16f16f32(int layout, int trans_a, int trans_b, int m, int n, int k, float alpha,
-                          std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c, int ldc);
+                          std::uint16_t const* a, int lda, std::uint16_t const* b, int ldb, float beta, float* c,
+                          int ldc);
 }
 #else
 #include <ATen/core/Tensor.h>
@@ -28,7 +30,8 @@ void cblas_gemm_f16f16f32(int layout, int trans_a, int trans_b, int m, int n, in
 #include <ATen/ops/mm.h>
 #endif
 
-/// The one door to matrix multiplication on CPU: LibTorch's own BLAS, called with one thread from inside the team's region.
+/// The one door to matrix multiplication on CPU: LibTorch's own BLAS, called with one thread from inside the team's
+/// region.
 namespace tenon::exec::cpu {
 
 /// While alive, BLAS calls of this thread use this thread only.
@@ -77,7 +80,8 @@ inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t 
   int const mi = int(m), ni = int(n), ki = int(k), la = int(lda), lb = int(ldb), lc = int(ldc);
   float const one = 1;
   // Column-major BLAS sees the transposes: C^T = op(B)^T op(A)^T.
-  sgemm_(b_op == op::none ? "N" : "T", a_op == op::none ? "N" : "T", &ni, &mi, &ki, &one, b, &lb, a, &la, &beta, c, &lc);
+  sgemm_(b_op == op::none ? "N" : "T", a_op == op::none ? "N" : "T", &ni, &mi, &ki, &one, b, &lb, a, &la, &beta, c,
+         &lc);
 #else
   auto const view = [](float const* p, std::int64_t r, std::int64_t w, std::int64_t ld) {
     return at::from_blob(const_cast<float*>(p), {r, w}, {ld, 1});
@@ -85,8 +89,10 @@ inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t 
   auto const left = a_op == op::none ? view(a, m, k, lda) : view(a, k, m, lda).t();
   auto const right = b_op == op::none ? view(b, k, n, ldb) : view(b, n, k, ldb).t();
   auto out = view(c, m, n, ldc);
-  if (beta == 0.f) at::mm_out(out, left, right);
-  else at::addmm_out(out, out, left, right, beta, 1);
+  if (beta == 0.f)
+    at::mm_out(out, left, right);
+  else
+    at::addmm_out(out, out, left, right, beta, 1);
 #endif
 }
 
@@ -98,8 +104,9 @@ inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t 
                  nn::bf16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   using namespace detail;
   if (m == 0 || n == 0) return;
-  cblas_gemm_bf16bf16f32(row_major, a_op == op::none ? as_stored : transposed, b_op == op::none ? as_stored : transposed,
-                         int(m), int(n), int(k), 1.f, &a->bits, int(lda), &b->bits, int(ldb), beta, c, int(ldc));
+  cblas_gemm_bf16bf16f32(row_major, a_op == op::none ? as_stored : transposed,
+                         b_op == op::none ? as_stored : transposed, int(m), int(n), int(k), 1.f, &a->bits, int(lda),
+                         &b->bits, int(ldb), beta, c, int(ldc));
 }
 inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, nn::fp16 const* a, std::int64_t lda,
                  nn::fp16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {

@@ -34,9 +34,11 @@ inline float cross_entropy_row(float* logits, std::int64_t vocab, std::int32_t t
   return std::log(exp_sum(logits, vocab, top)) + top - chosen;
 }
 
-/// The same, and the gradient seed * (softmax(logits) - onehot(target)) in `d_logits`, which may be the logits' own memory.
+/// The same, and the gradient seed * (softmax(logits) - onehot(target)) in `d_logits`, which may be the logits' own
+/// memory.
 template <class T>
-inline float cross_entropy_row_gradient(float* logits, std::int64_t vocab, std::int32_t target, float seed, T* d_logits) {
+inline float cross_entropy_row_gradient(float* logits, std::int64_t vocab, std::int32_t target, float seed,
+                                        T* d_logits) {
   float const top = max_of(logits, vocab), chosen = logits[target];
   float const sum = exp_sum(logits, vocab, top);
   float const scale = seed / sum;

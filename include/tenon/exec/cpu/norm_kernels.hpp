@@ -13,22 +13,28 @@ inline float rmsnorm_row(float const* in, T const* weight, float epsilon, T* out
   });
   float const inverse = 1.f / std::sqrt(squares / float(N) + epsilon);
   if constexpr (std::is_same_v<T, float>) {
-    for_registers(N, [&](std::int64_t i, std::int64_t c) { store(load(in + i, c) * vec(inverse) * load(weight + i, c), out + i, c); });
+    for_registers(N, [&](std::int64_t i, std::int64_t c) {
+      store(load(in + i, c) * vec(inverse) * load(weight + i, c), out + i, c);
+    });
   } else {
     for (int i = 0; i < N; ++i) out[i] = nn::narrow<T>(in[i] * inverse * nn::widen(weight[i]));
   }
   return inverse;
 }
 
-/// d_in += gradient of rmsnorm_row, d_weight += d_out * normalised input. With g = d_out * weight and x^ = in * inverse:
-/// d_in = inverse * (g - x^ * mean(g * x^)).
+/// d_in += gradient of rmsnorm_row, d_weight += d_out * normalised input. With g = d_out * weight and x^ = in *
+/// inverse: d_in = inverse * (g - x^ * mean(g * x^)).
 template <int N, class T>
-inline void rmsnorm_row_backward(float const* in, T const* weight, float inverse, float const* d_out, float* d_in, float* d_weight) {
+inline void rmsnorm_row_backward(float const* in, T const* weight, float inverse, float const* d_out, float* d_in,
+                                 float* d_weight) {
   alignas(64) float w[N];
   float const* wide = w;
-  if constexpr (std::is_same_v<T, float>) wide = weight;
-  else widen(weight, w, N);
-  float const projection = reduce_sum(N, [&](std::int64_t i, std::int64_t c) { return load(d_out + i, c) * load(wide + i, c) * load(in + i, c); });
+  if constexpr (std::is_same_v<T, float>)
+    wide = weight;
+  else
+    widen(weight, w, N);
+  float const projection = reduce_sum(
+      N, [&](std::int64_t i, std::int64_t c) { return load(d_out + i, c) * load(wide + i, c) * load(in + i, c); });
   vec const scale(inverse), back(projection * inverse * inverse * inverse / float(N));
   for_registers(N, [&](std::int64_t i, std::int64_t c) {
     auto const x = load(in + i, c), d = load(d_out + i, c);

@@ -31,8 +31,9 @@ class team {
 
   int size() const { return size_; }
 
-  /// Runs `f(member)` on every member and returns when all are done. The first exception that `serial` caught is rethrown.
-  /// Any other exception ends the program with its sentence: the members that wait for the thrower could never go on.
+  /// Runs `f(member)` on every member and returns when all are done. The first exception that `serial` caught is
+  /// rethrown. Any other exception ends the program with its sentence: the members that wait for the thrower could
+  /// never go on.
   template <class F>
   void run(F& f) {
     job_ = {[](void* context, int member) { (*static_cast<F*>(context))(member); }, &f};

@@ -22,8 +22,10 @@ inline void for_registers(std::int64_t n, F&& f) {
 }
 inline vec load(float const* p, std::int64_t count) { return count == lanes ? vec::loadu(p) : vec::loadu(p, count); }
 inline void store(vec v, float* p, std::int64_t count) {
-  if (count == lanes) v.store(p);
-  else v.store(p, int(count));
+  if (count == lanes)
+    v.store(p);
+  else
+    v.store(p, int(count));
 }
 
 /// Sum of a register's lanes, in a fixed order.
@@ -69,7 +71,9 @@ inline void widen(nn::fp16 const* in, float* out, std::int64_t n) {
 }
 
 /// Rounds `n` fp32 values to the nearest even value of the narrower type.
-inline void narrow(float const* in, float* out, std::int64_t n) { std::memcpy(out, in, std::size_t(n) * sizeof(float)); }
+inline void narrow(float const* in, float* out, std::int64_t n) {
+  std::memcpy(out, in, std::size_t(n) * sizeof(float));
+}
 inline void narrow(float const* in, nn::bf16* out, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {  // no branch, so that the compiler uses registers
     std::uint32_t const u = std::bit_cast<std::uint32_t>(in[i]);
@@ -82,7 +86,8 @@ inline void narrow(float const* in, nn::fp16* out, std::int64_t n) {
 #if defined(__F16C__) && defined(__AVX__)
   whole = n / 8 * 8;
   for (std::int64_t i = 0; i < whole; i += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
 #endif
   for (std::int64_t i = whole; i < n; ++i) out[i] = nn::narrow<nn::fp16>(in[i]);
 }
