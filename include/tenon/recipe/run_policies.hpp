@@ -34,11 +34,11 @@ struct keep {
   static constexpr std::string_view kind = "keep";
 };
 
-/// Keep only the inputs of some blocks and compute their activations again in the backward pass; bit-identical to keep.
+/// Keep only the inputs of segments of blocks and compute their activations again in the backward pass; bit-identical to keep.
 struct recompute {
   using axis = tenon::axis::memory;
   static constexpr std::string_view kind = "recompute";
-  fixed<int, digest::layout> every = 1;  ///< recompute every n-th block; 1 means all of them
+  fixed<int, digest::layout> every = 1;  ///< blocks of a segment: only its input is kept, and it runs forward again as a whole
 };
 
 }  // namespace tenon::memory
