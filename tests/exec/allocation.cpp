@@ -18,15 +18,15 @@ namespace {
 
 template <class Precision, class Memory>
 constexpr auto make(Precision p, Memory m) {
-  return recipe(model::deepseek_llm{.vocab = 1024, .hidden = 128, .layers = 4, .heads = 4, .kv_heads = 2, .intermediate = 352, .positions = 128},
-                target::cpu{.memory = 8_GiB}, p, m, horizon{100_steps}, batch{.sequence = 96_tokens, .global = 12_samples, .micro = 4_samples});
+  return recipe(model::deepseek_llm{.vocab = 512, .hidden = 64, .layers = 3, .heads = 4, .kv_heads = 2, .intermediate = 176, .positions = 80},
+                target::cpu{.memory = 8_GiB}, p, m, horizon{100_steps}, batch{.sequence = 80_tokens, .global = 12_samples, .micro = 4_samples});
 }
 constexpr auto fp32 = make(precision::fp32{}, memory::keep{});
 constexpr auto bf16 = make(precision::bf16{.emulated = true}, memory::keep{});
 constexpr auto recomputed = make(precision::fp16{.emulated = true}, memory::recompute{.every = 2});
 
 data::micro_batch batch_of(std::uint64_t seed) {
-  random_batch const rows(12, 96, 1024, seed);
+  random_batch const rows(12, 80, 512, seed);
   data::micro_batch b;
   b.samples = rows.samples, b.sequence = rows.sequence, b.num_targets = rows.count();
   b.tokens = rows.tokens, b.targets = rows.targets, b.positions = rows.positions, b.document_start = rows.document_start;

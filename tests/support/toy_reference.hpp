@@ -1,4 +1,5 @@
 #pragma once
+#include <ATen/Parallel.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/one_hot.h>
 #include <ATen/ops/tanh.h>
@@ -16,6 +17,9 @@
 /// The toy model, and the door to every model's reference: the same mathematics in LibTorch's operators, fp64,
 /// autograd.
 namespace toy {
+
+/// The tensors here are tiny: threads of LibTorch's own would only spin beside the team's.
+inline bool const one_thread = (at::set_num_threads(1), true);
 
 inline at::Tensor ids(std::vector<std::int32_t> const& v) {
   return at::from_blob(const_cast<std::int32_t*>(v.data()), {std::int64_t(v.size())}, at::kInt).to(at::kLong);
