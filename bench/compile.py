@@ -4,7 +4,8 @@
     compile.py [--build DIR] [--libtorch DIR] [--compilers g++,clang++-14] [--only WORD,...]
 
 Configures the project once with the precompiled header and once without into DIR, takes the commands from
-compile_commands.json, and runs them one after another. CPU seconds are what counts where other programs run, too.
+compile_commands.json, and runs them one after another. CPU seconds are what counts where other programs run, too. Do not edit headers meanwhile: the
+precompiled one would be out of date.
 """
 import argparse
 import json
@@ -25,8 +26,8 @@ UNITS = [
     ("<tenon/recipe.hpp> alone (no LibTorch)", True, "tenon_quickstart/check.cpp", "#include <tenon/recipe.hpp>\n"),
     ("a recipe checked with all rules (no LibTorch)", True, "tenon_quickstart/check.cpp", None),
     ("ten recipes checked with all rules (no LibTorch)", True, "tenon_quickstart/check.cpp", TEN),
-    ("the precompiled <tenon/tenon.hpp>", True, "tenon_pch.dir/cmake_pch.hxx.cxx", None),
-    ("trainer of the quickstart, with it", True, "tenon_quickstart/main.cpp", None),
+    ("precompiled <tenon/tenon.hpp>, once for all trainers", True, "tenon_pch.dir/cmake_pch.hxx.cxx", None),
+    ("trainer of the quickstart, with the precompiled header", True, "tenon_quickstart/main.cpp", None),
     ("trainer of the quickstart, without it", False, "tenon_quickstart/main.cpp", None),
     ("tests/models/deepseek_llm_gradients.cpp", True, "tests/models/deepseek_llm_gradients.cpp", None),
     ("tests/app/run.cpp", True, "tests/app/run.cpp", None),
@@ -48,10 +49,10 @@ def configured(args, compiler, precompiled):
         return json.load(file)
 
 
-def measured(command, folder):
+def measured(command, folder, log):
     """(CPU seconds, wall seconds, peak MB, exit code) of a compiler with everything that it starts; its words go to a log."""
     start = time.perf_counter()
-    with open(os.path.join(folder, "compile.log"), "w") as log:
+    with open(log, "w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -88,10 +89,11 @@ def main():
                 with open(source, "w") as file:
                     file.write(text.replace("{root}", ROOT))
                 command = [source if word == entries[0]["file"] else word for word in command]
-            cpu, wall, peak, code = measured(command, folder)
+            log = os.path.join(folder, f"compile-{label.translate(str.maketrans('/<> ', '----'))}.log")
+            cpu, wall, peak, code = measured(command, folder, log)
             if code != 0:
                 failed = True
-                print(f"compile.py: '{label}' does not compile with {compiler}; see {folder}/compile.log", file=sys.stderr)
+                print(f"compile.py: '{label}' does not compile with {compiler}; see {log}", file=sys.stderr)
             cells.append(f"{cpu:.1f} / {wall:.1f} / {peak:.0f}" if code == 0 else "fails")
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
     sys.exit(failed)
