@@ -42,6 +42,8 @@ static_assert(tenon::legal<@arg_SYMBOL@>);
   target_link_libraries(${name}_check PRIVATE tenon::recipe)
   get_property(cmake GLOBAL PROPERTY TENON_CMAKE_DIR)
   target_include_directories(${name}_check BEFORE PRIVATE "${cmake}/check")  # its tenon/tenon.hpp leaves LibTorch out
+  # A recipe that brings a torch module includes LibTorch's headers itself; its check takes as long as they do.
+  target_include_directories(${name}_check SYSTEM PRIVATE "$<TARGET_PROPERTY:tenon_libtorch,INTERFACE_INCLUDE_DIRECTORIES>")
   if(arg_MAIN)
     get_filename_component(main "${arg_MAIN}" ABSOLUTE)
   else()

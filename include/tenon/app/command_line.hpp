@@ -179,6 +179,7 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
         app::assign(r, c.changes, "--change", std::move(path), std::move(to));
     }
   }
+  if (c.json && !c.plan) throw error("--json is the form that --plan prints in; write --plan --json");
   if (!c.help) require_legal(r);
   recipe_value = r;
   return c;

@@ -111,13 +111,17 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
   train::trainer<R> trainer(r, threads, total);
   auto const plan = plan_or_nothing<R>(threads);
-  run_facts facts{.run = run, .machine = machine_facts(threads), .step_flops = plan.step_flops};
+  run_facts facts;
+  facts.run = run, facts.machine = machine_facts(threads), facts.step_flops = plan.step_flops;
   auto const found = checkpoint::newest_valid(run);
   for (auto const& sentence : found.damaged) std::printf("%s\n", sentence.c_str());
   if (!found.newest && !found.damaged.empty())
     throw error("no checkpoint in '" + (run / "checkpoints").string() +
                 "' can be used; restore one, or start anew with another --run directory");
   if (found.newest) {
+    if (!c.init.empty())
+      throw error("--init gives a new run its first weights, and '" + run.string() +
+                  "' has a checkpoint already; leave --init out to go on, or name a new directory with --run");
     auto const& m = found.newest->contents;
     facts.changes = m.changes;
     for (auto& change : accepted_changes(m, r, c.changes)) facts.changes.push_back(change);
@@ -162,7 +166,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
                   static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
     return exit_code::interrupted;
   }
-  out.say(trainer.progress().step, host.whole_text_note());
+  out.say(trainer.progress().step, host.whole_text_note(trainer));
   std::string const sample = sample_text(trainer, data.tokens, c.prompt);
   if (!sample.empty()) {
     write_text(run / "sample.txt", sample);

@@ -143,14 +143,15 @@ class session {
   std::optional<observe::evaluation_record> const& last_evaluation() const { return last_; }
 
   /// For information: what the trigram reaches with the whole training text, of which the run may have seen a part.
-  std::string whole_text_note() {
-    auto const samples = std::min(order_.samples_in_epoch({}), whole_text_limit / order_.sequence());
+  std::string whole_text_note(Trainer& t) {
+    data::loader const all(data_->corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
+                           data_->tokens.end_of_text());  // without the curriculum: every document once
+    auto const samples = std::min(all.samples_in_epoch({}), whole_text_limit / all.sequence());
     train::consumed_baseline whole(data_->tokens.size());
-    whole.replay(order_, samples);
+    whole.replay(all, samples);
     return "for information: the trigram of " +
-           std::string(samples == order_.samples_in_epoch({}) ? "the whole training text"
-                                                              : "a part of the training text") +
-           " (" + observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
+           std::string(samples == all.samples_in_epoch({}) ? "the whole training text" : "a part of the training text") +
+           " (" + observe::short_number(double(samples * all.sequence())) + " tokens) needs " +
            observe::fixed_point(whole.held_out_bits(held_, room_).trigram / double(held_.bytes()), 3) + " bits/byte";
   }
 

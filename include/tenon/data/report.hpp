@@ -44,7 +44,7 @@ struct report {
 
   /// Counts an issue; under on_bad::stop throws it.
   void add(issue i, std::int64_t size, on_bad policy) {
-    if (policy == on_bad::stop) throw error(i.text() + "; mend it, or choose to skip bad documents");
+    if (policy == on_bad::stop) throw error(i.text() + "; mend it, or skip and count such documents with --data.invalid=skip");
     ++bad;
     bad_bytes += size;
     if (issues.size() < max_issues) issues.push_back(std::move(i));

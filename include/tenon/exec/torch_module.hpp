@@ -48,6 +48,7 @@ class autograd_engine {
                                 int(p.dim()),
                                 p.dim() < 2 ? nn::role::norm : nn::role::hidden,
                                 nn::initializer::normal,
+                                p.requires_grad(),
                                 {}};
       if (p.dim() == 2)
         place.rows = sizes[0], place.cols = sizes[1];
@@ -59,6 +60,12 @@ class autograd_engine {
     }
     if (tensors_.empty())
       throw error("the module has no parameters; register them with register_parameter or register_module");
+    for_each_buffer([](std::string const& name, at::Tensor const& b) {
+      bool const known = b.scalar_type() == at::kFloat || (b.scalar_type() == at::kLong && b.numel() == 1);
+      if (!known || !b.is_contiguous() || !b.device().is_cpu())
+        throw error("buffer '" + name + "' of the module is neither contiguous fp32 nor one int64, so a checkpoint could not hold it; "
+                    "keep what can be computed again as a plain member instead of a buffer");
+    });
     size_ = offset;
     master_ = exec::buffer(size_ * 4), gradient_ = exec::buffer(size_ * 4);
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
@@ -67,7 +74,8 @@ class autograd_engine {
       at::NoGradGuard const no_grad;
       home.copy_(tensors_[i]);
       tensors_[i].set_data(home);
-      tensors_[i].mutable_grad() = at::from_blob(gradient() + p.offset, tensors_[i].sizes(), at::kFloat);
+      if (p.trainable)
+        tensors_[i].mutable_grad() = at::from_blob(gradient() + p.offset, tensors_[i].sizes(), at::kFloat);
     }
   }
 
@@ -103,6 +111,16 @@ class autograd_engine {
       train_mode(true);
     });
   }
+  /// The module's buffers: its state beside the parameters, for the checkpoint.
+  template <class V>
+  void visit_state(V& v) const {
+    for_each_buffer([&](std::string const& name, at::Tensor const& b) {
+      if (b.scalar_type() == at::kFloat)
+        v.tensor(file::state, "buffers." + name, b.sizes().vec(), b.template mutable_data_ptr<float>());
+      else
+        v.number("buffers." + name, *b.template mutable_data_ptr<std::int64_t>());
+    });
+  }
   /// The step that comes next is `step` + 1: what the seeds of dropout follow after a resume.
   void set_step(std::int64_t step) const { step_ = step; }
 
@@ -120,6 +138,11 @@ class autograd_engine {
       return item.value();
     else
       return item.second;
+  }
+  template <class F>
+  void for_each_buffer(F&& f) const {
+    if constexpr (requires { module_->named_buffers(); })
+      for (auto const& item : module_->named_buffers()) f(std::string(name_of(item)), value_of(item));
   }
   void train_mode(bool on) const {
     if constexpr (requires { module_->train(on); }) module_->train(on);

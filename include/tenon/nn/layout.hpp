@@ -84,6 +84,7 @@ struct parameter_place {
   int rank;
   role parameter_role;
   initializer init;
+  bool trainable = true;
   std::vector<std::int64_t> other_shape{};  ///< of a tensor of rank 0 or above 2 (a module under autograd)
   std::int64_t size() const { return rows * cols; }
   /// The shape on disk.

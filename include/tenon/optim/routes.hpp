@@ -51,7 +51,7 @@ inline std::vector<region> regions(std::vector<nn::parameter_place> const& place
   std::vector<region> all;
   for (std::size_t i = 0; i < places.size(); ++i) {
     auto const r = route_of(places[i].parameter_role);
-    if (r == route::frozen || r == route::by_rule) continue;
+    if (!places[i].trainable || r == route::frozen || r == route::by_rule) continue;
     std::int64_t const first = places[i].offset, last = i + 1 < places.size() ? places[i + 1].offset : total;
     bool const decays = r == route::decayed;
     if (!all.empty() && all.back().last == first && all.back().decays == decays)

@@ -82,6 +82,16 @@ struct progress_component {
   }
 };
 
+/// What an engine keeps beside parameters: the buffers of a torch module.
+template <class Engine>
+struct engine_component {
+  Engine const* engine;
+  template <class V>
+  static void visit(engine_component& c, V& v) {
+    c.engine->visit_state(v);
+  }
+};
+
 namespace detail {
 struct probe {
   void tensor(file, std::string const&, std::vector<std::int64_t> const&, float*) {}

@@ -88,12 +88,19 @@ class trainer : public checked<R> {
     auto always =
         std::tuple{parameter_component{engine_.master(), &engine_.places()},
                    optimizer_component<optimizer>{&optimizer_, &engine_.places()}, progress_component{&progress_}};
-    auto all = [&] {
+    auto scaling = [&] {
       if constexpr (scales_loss)
-        return std::tuple_cat(always, std::tuple{loss_scale_component{&scaler_}});
+        return std::tuple{loss_scale_component{&scaler_}};
       else
-        return always;
+        return std::tuple{};
     }();
+    auto own = [&] {
+      if constexpr (requires(detail::probe& p) { engine_.visit_state(p); })
+        return std::tuple{engine_component<engine_type>{&engine_}};
+      else
+        return std::tuple{};
+    }();
+    auto all = std::tuple_cat(always, scaling, own);
     constexpr bool saved = []<class... C>(std::type_identity<std::tuple<C...>>) {
       return (saved_component<C> && ...);
     }(std::type_identity<std::remove_cvref_t<decltype(all)>>{});
