@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <cstdlib>
@@ -35,6 +36,9 @@ data::micro_batch batch_of(std::uint64_t seed) {
 
 template <auto const& R>
 void watch(int members) {
+  // MKL's 16-bit products open an OpenMP region even for one thread. libgomp keeps the record of such a region, but where it
+  // may have one thread in all (OMP_NUM_THREADS=1) it makes a new one each time.
+  at::set_num_threads(2);
   memory_watch construction;
   train::trainer<R> t(R, members, steps{100});
   EXPECT_EQ(construction.mapped_bytes(), make_plan<R>(members).total());  // the plan, to the byte

@@ -1,5 +1,4 @@
 #pragma once
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -13,9 +12,6 @@
 #include "tenon/nn/dtype.hpp"
 
 /// Comparing a kernel's output with LibTorch's operators in fp64.
-
-/// The tensors here are tiny: threads of LibTorch's own would only spin beside the team's.
-inline bool const one_thread = (at::set_num_threads(1), true);
 
 /// N(0, scale), rounded to T.
 template <class T>
