@@ -23,7 +23,7 @@ struct one_thread {
 /// Normal values with standard deviation `scale`, aligned as the engine's buffers are.
 class values {
  public:
-  explicit values(std::int64_t n, double scale = 1) : memory_(std::size_t(n) + 16), n_(n) {
+  explicit values(std::int64_t n, double scale = 1) : memory_(std::size_t(n) + 16) {
     auto const address = reinterpret_cast<std::uintptr_t>(memory_.data());
     data_ = reinterpret_cast<float*>((address + 63) / 64 * 64);
     tenon::random_stream const random(1, "kernel");
@@ -38,7 +38,6 @@ class values {
  private:
   std::vector<float> memory_;
   float* data_;
-  std::int64_t n_;
 };
 
 /// Bytes that the algorithm must read and write, against the clock.
