@@ -36,6 +36,9 @@ data::micro_batch batch_of(std::uint64_t seed) {
 
 template <auto const& R>
 void watch(int members) {
+  // MKL's 16-bit products open an OpenMP region even for one thread. libgomp keeps the record of such a region, but where
+  // it has one thread in all (OMP_NUM_THREADS=1) it makes and frees one each time.
+  bool const records = at::get_num_threads() == 1 && !std::is_same_v<models::compute_of<R>, float>;
   memory_watch construction;
   train::trainer<R> t(R, members, steps{100});
   EXPECT_EQ(construction.mapped_bytes(), make_plan<R>(members).total());  // the plan, to the byte
@@ -55,9 +58,6 @@ void watch(int members) {
     train::step(t, i % 2 ? a : b);
     evaluate();
   }
-  // MKL's 16-bit products open an OpenMP region even for one thread. libgomp keeps the record of such a region, but where
-  // it has one thread in all (OMP_NUM_THREADS=1) it makes and frees one each time.
-  bool const records = at::get_num_threads() == 1 && !std::is_same_v<models::compute_of<R>, float>;
   if (!records) EXPECT_EQ(steps.allocations(), 0);
   EXPECT_EQ(steps.mappings(), 0);
 }
