@@ -4,7 +4,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/rnn.h>
 
-#include <tenon/exec/torch_module.hpp>
+#include <tenon/train/torch_module.hpp>
 #include <tenon/tenon.hpp>
 
 namespace tn = tenon;

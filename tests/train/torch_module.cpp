@@ -13,7 +13,7 @@
 #include <filesystem>
 
 #include "support/micro_batch.hpp"
-#include "tenon/exec/torch_module.hpp"
+#include "tenon/train/torch_module.hpp"
 #include "tenon/train/checkpointing.hpp"
 #include "tenon/train/evaluate.hpp"
 #include "tenon/train/step.hpp"
