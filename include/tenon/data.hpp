@@ -6,6 +6,7 @@
 #include "tenon/data/cursor.hpp"
 #include "tenon/data/evaluation.hpp"
 #include "tenon/data/loader.hpp"
+#include "tenon/data/mixture.hpp"
 #include "tenon/data/prefetcher.hpp"
 #include "tenon/data/prepare.hpp"
 #include "tenon/data/report.hpp"

@@ -78,7 +78,7 @@ TEST("tokens do not depend on threads, batches or the cut into files") {
   scratch d;
   write_corpus(d);
   source const in(options(d).source);
-  auto const t = detail::train_tokenizer(in, options(d), {});
+  auto const t = detail::train_tokenizer({in}, options(d), {});
   std::string hash;
   for (auto const& [threads, batch] : {std::pair{1, 1 << 20}, {2, 1}, {3, 5'000}}) {
     auto const dir = d.path / ("s" + std::to_string(threads));
@@ -103,7 +103,7 @@ TEST("wide ids are stored in four bytes") {
   scratch d;
   write_corpus(d);
   source const in(options(d).source);
-  auto definition = detail::train_tokenizer(in, options(d), {}).definition();
+  auto definition = detail::train_tokenizer({in}, options(d), {}).definition();
   definition.tokens.resize(70'000);
   definition.tokens.push_back("<|late|>");
   definition.added.push_back({70'000, "<|late|>", true, false});

@@ -51,6 +51,14 @@ inline constexpr auto coder  = base.with(tn::variants::base_shape, tn::target::h
 static_assert(tn::legal<hotter> && tn::legal<steady> && tn::legal<coder>);
 static_assert(tn::plan<coder>.memory == 141'000'000'000);
 
+constexpr auto several = base.with(
+    // [two_sources]
+    tn::horizon{2'000_steps},
+    tn::data::mixed({0.7, 0.3})
+    // [/two_sources]
+);
+static_assert(tn::legal<several> && several.data.weights[0] == 0.7);
+
 }  // namespace getting_started
 
 namespace policies {
@@ -63,6 +71,13 @@ constexpr auto by_length =
     // [/by_length]
     ;
 static_assert(by_length.list[1].low == 0.3);
+
+constexpr auto mixed =
+    // [mixed]
+    tn::data::mixed({0.7, 0.3}, {.held_out = 0.1})
+    // [/mixed]
+    ;
+static_assert(mixed.weights[1] == 0.3 && mixed.held_out == 0.1);
 
 constexpr auto const& base = readme::base;
 constexpr auto edited =

@@ -111,6 +111,33 @@ static_assert(tn::is_legal(staged(20_epochs, overlapping)));
 constexpr auto gap = tn::curriculum::by_length({{.until = 5_epochs, .high = 0.5}, {.until = 20_epochs, .low = 0.6}});
 static_assert(!tn::is_legal(staged(20_epochs, gap)) && tn::curriculum::first_gap(gap) == 0.5);
 
+// Mixtures. tiny's other rules speak about them as about a corpus.
+constexpr auto sources = tiny.with(tn::data::mixed({0.7, 0.2, 0.1}, {.tokenizer_vocab = 300, .held_out = 0.1}));
+static_assert(tn::legal<sources> && sources.data.size == 3 && sources.data.weights[1] == 0.2);
+static_assert(sources.data.tokenizer_vocab == 300 && sources.data.held_out == 0.1);
+static_assert(tn::is_legal(tiny.with(tn::data::mixed({1, 1'023}))) &&
+              !tn::is_legal(tiny.with(tn::data::mixed({1, 1'024}))));
+static_assert(!tn::is_legal(tiny.with(tn::data::mixture<2>{})) && tn::is_legal(tiny.with(tn::data::mixed({5}))));
+
+TEST("one mistake about a mixture breaks one rule, and says which weight") {
+  auto const broken = [](auto change) {
+    auto const found = tn::violations(sources.edit(change));
+    REQUIRE(found.size() == 1);
+    return found[0].text;
+  };
+  auto const text = broken([](auto& r) { r.data.weights[1] = -0.25; });
+  EXPECT(text.starts_with("[tenon.mixture_weights_in_range] "));
+  EXPECT(text.ends_with("(weight out of range, counted from 0 = 1, its value = -0.25)"));
+  EXPECT(broken([](auto& r) { r.data.weights[2] = __builtin_nan(""); }).find("mixture_weights_in_range") < 10);
+  EXPECT(broken([](auto& r) { r.data.weights[0] = __builtin_inf(); }).find("mixture_weights_in_range") < 10);
+  EXPECT(broken([](auto& r) { r.horizon = 2_epochs; }).find("mixture_has_no_epochs") < 10);
+  EXPECT(broken([](auto& r) { r.data.held_out = 1; }).find("held_out_in_range") < 10);
+  EXPECT(broken([](auto& r) { r.data.tokenizer_vocab = 256; }).find("tokenizer_covers_bytes") < 10);
+  auto const found = tn::violations(sources.with(by_step));
+  REQUIRE(found.size() == 1);
+  EXPECT(found[0].text.ends_with("(sources = 3, stages = 2)"));
+}
+
 // Other optimizers, memory, foreign modules.
 static_assert(tn::is_legal(tiny.with(tn::optimizer::sgd{})));
 static_assert(!tn::is_legal(tiny.with(tn::optimizer::sgd{.momentum = 1})));

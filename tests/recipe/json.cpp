@@ -34,6 +34,21 @@ TEST("a recipe survives JSON") {
   EXPECT_EQ(tn::to_json(back).dump(), text);
 }
 
+TEST("a mixture survives JSON, and its weights are numbers of the run") {
+  auto changed = tiny.with(tn::data::mixed({2, 1}));
+  tn::set_field(changed, "data.weights.1", "0.5");
+  tn::set_field(changed, "data.held_out", "0.2");
+  auto const j = tn::to_json(changed);
+  EXPECT(j["data"]["kind"] == "mixture");
+  EXPECT(j["data"]["weights"] == json::parse("[2.0, 0.5]"));
+  auto back = tiny.with(tn::data::mixed({2, 1}));
+  EXPECT(tn::digests(changed).numbers != tn::digests(back).numbers);
+  tn::from_json(j, back);
+  EXPECT(tn::digests(changed) == tn::digests(back));
+  auto three = tiny.with(tn::data::mixed({1, 1, 1}));
+  EXPECT_THROWS_WITH(tn::from_json(j, three), "data.weights must be an array of 3");
+}
+
 TEST("JSON says which policy, and uses plain numbers where there is no unit") {
   auto const j = tn::to_json(tiny);
   EXPECT(j["precision"]["kind"] == "fp32");

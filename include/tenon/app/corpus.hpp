@@ -1,11 +1,14 @@
 #pragma once
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tenon/app/interrupt.hpp"
 #include "tenon/app/machine.hpp"
 #include "tenon/data/loader.hpp"
+#include "tenon/data/mixture.hpp"
 #include "tenon/data/prepare.hpp"
 #include "tenon/observe/format.hpp"
 #include "tenon/recipe.hpp"
@@ -40,11 +43,27 @@ std::string difficulty_field(Curriculum const& c) {
   return "";
 }
 
+/// Throws tenon::error where a mixture did not get a path for each of its weights; a corpus takes any number.
+template <class Recipe>
+void require_paths(Recipe const& r, std::vector<std::string> const& paths) {
+  if constexpr (data::is_mixture<decltype(r.data)>) {
+    if (paths.size() != r.data.size)
+      throw error("the recipe mixes " + std::to_string(r.data.size) + " sources and the command line names " +
+                  std::to_string(paths.size()) + "; give --data once for each weight of data.weights, in their order");
+  }
+}
+
+/// The text of a run, tokenised: one source, or one for each weight of a mixture. All have the same tokenizer.
+struct run_text {
+  std::vector<data::prepared> sources;
+  data::tokenizer const& tokens() const { return sources.front().tokens; }
+};
+
 /// Reads, tokenises and stores the text that the command line names (or the default corpus), with progress on anything
 /// longer than two seconds. Cached in RUN/data.
 template <class Recipe>
-data::prepared prepare_corpus(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run,
-                              int threads) {
+run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run,
+                      int threads) {
   data::prepare_options o;
   if (paths.empty()) {
     o.source.paths = {libtorch_headers()};
@@ -68,16 +87,55 @@ data::prepared prepare_corpus(Recipe const& r, std::vector<std::string> const& p
     shown = true;
   };
   w.stop = [] { return interrupted(); };
-  auto p = data::prepare(o, w);
+  std::vector<data::source_options> from(1, o.source);
+  if constexpr (data::is_mixture<decltype(r.data)>) {
+    from.assign(paths.size(), o.source);
+    for (std::size_t i = 0; i < paths.size(); ++i) from[i].paths = {paths[i]};
+  }
+  run_text text{data::prepare_each(from, o, w)};
   if (shown) std::fputs("\n", stderr);
-  if (p.tokens.size() > r.model.vocab)
-    throw error("the tokenizer has " + std::to_string(p.tokens.size()) + " entries and the model's vocabulary " +
+  if (text.tokens().size() > r.model.vocab)
+    throw error("the tokenizer has " + std::to_string(text.tokens().size()) + " entries and the model's vocabulary " +
                 std::to_string(int(r.model.vocab)) +
                 "; write a model.vocab of at least that many, or take a smaller tokenizer");
-  return p;
+  return text;
 }
 
+/// The order in which a run sees its text: a loader, or a mixture_loader over the sources of a mixture.
+template <class Recipe>
+auto order_of(Recipe const& r, run_text const& text) {
+  auto const one = [&](data::prepared const& p, data::curriculum_plan const& plan) {
+    return data::loader(p.corpus, data::split::train, r.batch.sequence.count, r.seed.value, p.tokens.end_of_text(),
+                        plan);
+  };
+  if constexpr (data::is_mixture<decltype(r.data)>) {
+    std::vector<data::loader> all;
+    for (auto const& p : text.sources) all.push_back(one(p, {}));
+    return data::mixture_loader(std::move(all), r.data.weights);
+  } else {
+    return one(text.sources.front(), plan_of(r.curriculum, r.batch));
+  }
+}
+
+/// What the checkpoint keeps to know the text again: the hash of the store, or that of all stores and their shares.
+inline std::string fingerprint(data::loader const& order) { return order.corpus().hash(); }
+inline std::string fingerprint(data::mixture_loader const& order) { return order.hash(); }
+
+/// What the rules ask of the data.
+inline rules::known known_from(data::loader const& order) {
+  return {.samples_per_epoch = samples{order.samples_in_epoch({})}};
+}
+inline rules::known known_from(data::mixture_loader const&) { return {}; }
+
+/// The part of the run's samples that comes from source `s`, out of mixture_pattern::period.
+inline std::int64_t share_of(data::loader const&, std::size_t) { return data::mixture_pattern::period; }
+inline std::int64_t share_of(data::mixture_loader const& order, std::size_t s) { return order.pattern().shares()[s]; }
+
 /// Steps of the whole run. An epoch is every document of its stage once; only the data says how many samples that is.
+template <class Recipe>
+steps resolve_total(Recipe const& r, data::mixture_loader const&) {
+  return total_steps(r.horizon, r.batch);  // in epochs it is refused by a rule
+}
 template <class Recipe>
 steps resolve_total(Recipe const& r, data::loader const& order) {
   if (r.horizon.in != horizon::unit::epochs) return total_steps(r.horizon, r.batch);

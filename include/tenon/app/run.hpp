@@ -101,13 +101,19 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
   std::printf("run         %s\n", run.c_str());
   std::fflush(stdout);
-  auto const data = prepare_corpus(r, c.data, run, threads);
-  for (auto const& note : data.notes) std::printf("%s\n", note.c_str());
-  std::printf("data        %s%s", data.input.text().c_str(), data.input.text().ends_with('\n') ? "" : "\n");
-  data::loader const order(data.corpus, data::split::train, r.batch.sequence.count, r.seed.value,
-                           data.tokens.end_of_text(), plan_of(r.curriculum, r.batch));
+  auto const text = prepare_text(r, c.data, run, threads);
+  auto const order = order_of(r, text);
+  for (std::size_t s = 0; s < text.sources.size(); ++s) {
+    auto const& source = text.sources[s];
+    for (auto const& note : source.notes) std::printf("%s\n", note.c_str());
+    if (data::is_mixture<decltype(r.data)>)
+      std::printf("source      %s: %lld of %lld samples\n", c.data[s].c_str(),
+                  static_cast<long long>(share_of(order, s)), static_cast<long long>(data::mixture_pattern::period));
+    auto const report = source.input.text();
+    std::printf("data        %s%s", report.c_str(), report.ends_with('\n') ? "" : "\n");
+  }
   auto const total = resolve_total(r, order);
-  require_legal(r, {.samples_per_epoch = samples{order.samples_in_epoch({})}});
+  require_legal(r, known_from(order));
 
   train::trainer<R> trainer(r, threads, total);
   auto const plan = plan_or_nothing<R>(threads);
@@ -125,9 +131,9 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     auto const& m = found.newest->contents;
     facts.changes = m.changes;
     for (auto& change : accepted_changes(m, r, c.changes)) facts.changes.push_back(change);
-    if (m.data_fingerprint != data.corpus.hash())
+    if (m.data_fingerprint != fingerprint(order))
       throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " +
-                  data.corpus.hash().substr(0, 12) +
+                  fingerprint(order).substr(0, 12) +
                   " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");
     train::load_state(found.newest->directory, trainer);
     facts.parent_step = m.step, facts.seconds_before = m.seconds_trained;
@@ -138,7 +144,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   } else {
     if (!c.init.empty()) train::load_weights(c.init, trainer);
     write_text(run / "recipe.json", to_json(r).dump(2) + "\n");
-    save_tokenizer(data.tokens, run / "tokenizer.json");
+    save_tokenizer(text.tokens(), run / "tokenizer.json");
   }
   auto const d = digests(r);
   std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
@@ -153,7 +159,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
   outputs out(run, r, found.newest ? trainer.progress().step + 1 : 0);
   out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
-  session<train::trainer<R>> host(facts, data, order, out, trainer);
+  session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out);
   data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
   auto const ended = train::loop(trainer, batches, host);
   if (ended == train::outcome::interrupted) {
@@ -167,7 +173,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
     return exit_code::interrupted;
   }
   out.say(trainer.progress().step, host.whole_text_note(trainer));
-  std::string const sample = sample_text(trainer, data.tokens, c.prompt);
+  std::string const sample = sample_text(trainer, text.tokens(), c.prompt);
   if (!sample.empty()) {
     write_text(run / "sample.txt", sample);
     out.on_text({trainer.progress().step, "run/sample", sample});
@@ -198,6 +204,7 @@ int run(int argc, char const* const* argv) {
   try {
     if (auto const file = app::recipe_file(argc, argv); !file.empty()) app::read_recipe(file, r);
     c = parse(argc, argv, r);
+    if (!c.help && !c.plan) app::require_paths(r, c.data);
   } catch (std::exception const& e) {
     return fail(e, exit_code::refused);
   }

@@ -27,7 +27,8 @@ std::vector<checkpoint::recorded_change> accepted_changes(checkpoint::manifest c
   for (auto const& a : allowed) paths.push_back(a.path);
   require_same_run(before, now, paths);
   for (auto const& d : differences(before, now))
-    if (d.path == "batch.sequence" || d.path == "seed.value" || d.path.rfind("curriculum", 0) == 0)
+    if (d.path == "batch.sequence" || d.path == "seed.value" || d.path.rfind("curriculum", 0) == 0 ||
+        d.path.rfind("data.weights", 0) == 0)
       throw error("this run was started with " + d.path + " = " + d.before + ", and now it is " + d.after +
                   "; the order of the data follows from it, so the place where the run stands would mean other text. Use another --run directory");
   std::vector<checkpoint::recorded_change> changes;

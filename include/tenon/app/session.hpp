@@ -1,15 +1,19 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <numbers>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tenon/app/corpus.hpp"
 #include "tenon/app/interrupt.hpp"
 #include "tenon/app/machine.hpp"
 #include "tenon/app/run_directory.hpp"
-#include "tenon/data/prepare.hpp"
 #include "tenon/observe/console.hpp"
 #include "tenon/observe/json_lines.hpp"
 #include "tenon/observe/tensorboard.hpp"
@@ -76,18 +80,18 @@ struct run_facts {
   std::int64_t replay_samples = 0;  ///< consumed by earlier starts
 };
 
-/// What the loop calls: records, evaluates and saves for one start of a run.
-template <class Trainer>
+/// What the loop calls: records, evaluates and saves for one start of a run. `Order` is data::loader or
+/// data::mixture_loader.
+template <class Trainer, class Order>
 class session {
  public:
-  session(run_facts facts, data::prepared const& data, data::loader const& order, outputs& out, Trainer& t)
-      : facts_(std::move(facts)),
-        data_(&data),
-        order_(order),
-        out_(&out),
-        held_(data.corpus, t.recipe().batch.sequence.count, data.tokens.end_of_text(), data.tokens.byte_lengths(),
-              held_out_limit / t.recipe().batch.sequence.count),
-        baseline_(data.tokens.size()) {
+  session(run_facts facts, run_text const& text, Order const& order, outputs& out)
+      : facts_(std::move(facts)), text_(&text), order_(order), out_(&out), baseline_(text.tokens().size()) {
+    auto const most = held_out_limit / order.sequence();  // samples, parted among the sources like the run's
+    for (std::size_t s = 0; s < text.sources.size(); ++s)
+      held_.emplace_back(text.sources[s].corpus, order.sequence(), text.tokens().end_of_text(),
+                         text.tokens().byte_lengths(),
+                         std::max<std::int64_t>(1, most * share_of(order, s) / data::mixture_pattern::period));
     if (facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
   }
 
@@ -124,35 +128,50 @@ class session {
     auto const every = t.recipe().observe.evaluate_every.get().count;
     return every > 0 && t.progress().step % every == 0;
   }
-  /// Held-out loss beside the baselines; an interruption ends it early and nothing is recorded.
+  /// Held-out loss beside the baselines; an interruption ends it early and nothing is recorded. Of a mixture: over the
+  /// held-out sides of all sources, one behind the other (of each the first samples, up to its share of
+  /// held_out_limit), and then the bits per byte of each.
   void evaluate(Trainer& t) {
     auto const begun = clock::now();
-    double const nats = train::held_out_nats(t, held_, room_, [&] { return interrupted(); });
-    if (nats < 0) return;
-    auto const bits = baseline_.held_out_bits(held_, room_);
-    observe::evaluation_record e{
-        .step = t.progress().step, .tokens = held_.targets(), .loss = nats / double(held_.targets())};
-    e.bits_per_byte = held_.bits_per_byte(nats);
-    e.unigram_bits_per_byte = bits.unigram / double(held_.bytes()),
-    e.trigram_bits_per_byte = bits.trigram / double(held_.bytes());
+    double nats = 0;
+    std::string each;
+    for (auto& side : held_) {
+      double const one = train::held_out_nats(t, side, room_, [&] { return interrupted(); });
+      if (one < 0) return;
+      nats += one;
+      each += (each.empty() ? "" : ", ") + observe::fixed_point(side.bits_per_byte(one), 4);
+    }
+    auto const bits = held_out_bits(baseline_);
+    auto const targets = sum(&data::held_out_set::targets);
+    double const bytes = double(sum(&data::held_out_set::bytes));
+    observe::evaluation_record e{.step = t.progress().step, .tokens = targets, .loss = nats / double(targets)};
+    e.bits_per_byte = nats / std::numbers::ln2 / bytes;
+    e.unigram_bits_per_byte = bits.unigram / bytes, e.trigram_bits_per_byte = bits.trigram / bytes;
     e.seconds = seconds(clock::now() - begun);
     last_ = e;
     out_->on_evaluation(e);
+    if (held_.size() > 1) out_->say(e.step, "held out, source by source: " + each + " bits/byte");
     step_ended_ = clock::now();
   }
   std::optional<observe::evaluation_record> const& last_evaluation() const { return last_; }
 
   /// For information: what the trigram reaches with the whole training text, of which the run may have seen a part.
   std::string whole_text_note(Trainer& t) {
-    data::loader const all(data_->corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
-                           data_->tokens.end_of_text());  // without the curriculum: every document once
-    auto const samples = std::min(all.samples_in_epoch({}), whole_text_limit / all.sequence());
-    train::consumed_baseline whole(data_->tokens.size());
-    whole.replay(all, samples);
+    train::consumed_baseline whole(text_->tokens().size());
+    std::int64_t samples = 0, most = whole_text_limit / order_.sequence();
+    bool part = false;
+    for (auto const& source : text_->sources) {
+      data::loader const all(source.corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
+                             source.tokens.end_of_text());  // without the curriculum: every document once
+      auto const taken = std::min(all.samples_in_epoch({}), most / std::int64_t(text_->sources.size()));
+      whole.replay(all, taken);
+      samples += taken, part = part || taken < all.samples_in_epoch({});
+    }
     return "for information: the trigram of " +
-           std::string(samples == all.samples_in_epoch({}) ? "the whole training text" : "a part of the training text") +
-           " (" + observe::short_number(double(samples * all.sequence())) + " tokens) needs " +
-           observe::fixed_point(whole.held_out_bits(held_, room_).trigram / double(held_.bytes()), 3) + " bits/byte";
+           std::string(part ? "a part of the training text" : "the whole training text") + " (" +
+           observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
+           observe::fixed_point(held_out_bits(whole).trigram / double(sum(&data::held_out_set::bytes)), 3) +
+           " bits/byte";
   }
 
   bool save_due(Trainer& t) const {
@@ -185,7 +204,7 @@ class session {
                   {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},
                   {"logits", std::string(name_of(plan.logits))}};
       m.machine = facts_.machine;
-      m.data_fingerprint = data_->corpus.hash(), m.tokenizer_sha256 = data_->tokens.fingerprint();
+      m.data_fingerprint = fingerprint(order_), m.tokenizer_sha256 = text_->tokens().fingerprint();
       m.parent_step = facts_.parent_step;
       m.saved_at = observe::timestamp();
       m.seconds_trained = facts_.seconds_before + seconds(clock::now() - started_);
@@ -205,11 +224,25 @@ class session {
   static constexpr std::int64_t whole_text_limit = 1 << 25;  ///< tokens that the trigram of the whole text looks at
   static double seconds(clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
+  std::int64_t sum(std::int64_t (data::held_out_set::*of)() const) const {
+    std::int64_t all = 0;
+    for (auto const& side : held_) all += (side.*of)();
+    return all;
+  }
+  data::baseline_bits held_out_bits(train::consumed_baseline const& b) {
+    data::baseline_bits all;
+    for (auto& side : held_) {
+      auto const one = b.held_out_bits(side, room_);
+      all.unigram += one.unigram, all.trigram += one.trigram;
+    }
+    return all;
+  }
+
   run_facts facts_;
-  data::prepared const* data_;
-  data::loader order_;
+  run_text const* text_;
+  Order order_;
   outputs* out_;
-  data::held_out_set held_;
+  std::vector<data::held_out_set> held_;  ///< one for each source
   data::micro_batch room_;
   train::consumed_baseline baseline_;
   clock::time_point started_, step_ended_, saved_;

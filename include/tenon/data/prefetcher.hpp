@@ -22,13 +22,14 @@ struct micro_batch {
   std::vector<std::int32_t> tokens, targets, positions, document_start;
 };
 
-/// Hands out micro-batches in order, `depth` of them read ahead. What it gives depends on loader and cursor alone, not
-/// on timing. After the first `depth + 1` micro-batches it allocates nothing.
+/// Hands out micro-batches in order, `depth` of them read ahead. `Loader` is loader or mixture_loader. What it gives
+/// depends on loader and cursor alone, not on timing. After the first `depth + 1` micro-batches it allocates nothing.
+template <class Loader>
 class prefetcher {
  public:
   /// Each micro-batch holds `samples` samples and starts `stride` samples after the one before: with n ranks that take
   /// turns, rank r starts at advance(start, r * samples) with stride n * samples. Errors: counts below 1.
-  prefetcher(loader source, cursor start, std::int64_t samples, std::int64_t stride, int depth = 2)
+  prefetcher(Loader source, cursor start, std::int64_t samples, std::int64_t stride, int depth = 2)
       : source_(std::move(source)),
         at_(start),
         samples_(samples),
@@ -38,7 +39,7 @@ class prefetcher {
       throw error("a micro-batch needs at least one sample and a stride not below its size");
     thread_ = std::thread([this] { work(); });
   }
-  prefetcher(loader source, cursor start, std::int64_t samples)
+  prefetcher(Loader source, cursor start, std::int64_t samples)
       : prefetcher(std::move(source), start, samples, samples) {}
   ~prefetcher() {
     {
@@ -93,7 +94,7 @@ class prefetcher {
     }
   }
 
-  loader source_;
+  Loader source_;
   cursor at_;
   std::int64_t samples_, stride_;
   std::mutex mutex_;

@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -139,19 +138,20 @@ inline void write_durably(std::filesystem::path const& target, std::string_view 
   sync_directory(target.parent_path());
 }
 
-/// Trains on the training side of `in`, or on a sample of it of about o.sample_bytes.
-inline tokenizer train_tokenizer(source const& in, prepare_options const& o, watcher const& w) {
+/// Trains on the training sides of `all`, or on a sample of them of about o.sample_bytes.
+inline tokenizer train_tokenizer(std::vector<source> const& all, prepare_options const& o, watcher const& w) {
   bpe_trainer trainer(o.bpe);
-  double const part = in.bytes() <= o.sample_bytes ? 1.0 : double(o.sample_bytes) / double(in.bytes());
-  watched reading(w, "reading text for the tokenizer", in.bytes());
-  report r;
+  std::int64_t bytes = 0;
+  for (auto const& in : all) bytes += in.bytes();
+  double const part = bytes <= o.sample_bytes ? 1.0 : double(o.sample_bytes) / double(bytes);
+  watched reading(w, "reading text for the tokenizer", bytes);
   std::vector<std::string> held;
   std::int64_t held_bytes = 0, seen = 0;
   auto flush = [&] {
     trainer.add({held.begin(), held.end()}, o.store.threads);
     held.clear(), held_bytes = 0;
   };
-  in.read(r, o.store.held_out, [&](document&& d) {
+  auto const take = [&](document&& d) {
     seen += std::int64_t(d.text.size());
     reading.at(seen);
     sha256 h;
@@ -162,59 +162,52 @@ inline tokenizer train_tokenizer(source const& in, prepare_options const& o, wat
     held_bytes += std::int64_t(d.text.size());
     held.push_back(std::move(d.text));
     if (held_bytes >= o.store.batch_bytes) flush();
-  });
+  };
+  for (auto const& in : all) {
+    report r;
+    in.read(r, o.store.held_out, take);
+  }
   flush();
   watched training(w, "training the tokenizer", o.bpe.vocabulary);
   return trainer.train([&](std::int64_t done, std::int64_t) { training.at(done); });
 }
 
-}  // namespace detail
-
-/// Gives tokenizer and store for an input: from the cache if it holds them for exactly these files (paths, sizes,
-/// times), options and tokenizer, and they are whole; else made anew and put there in one rename, so that a killed run
-/// leaves no half store. A damaged store is rebuilt and noted. Safe for several processes on one cache. Errors: those
-/// of source, tokenizer and build_store; a cache that cannot be written; `interrupted`.
-inline prepared prepare(prepare_options const& o, watcher const& w = {}) {
-  namespace fs = std::filesystem;
-  std::error_code ec;
-  fs::create_directories(o.cache, ec);
-  if (ec || o.cache.empty())
-    throw error("cannot make the cache directory " + o.cache.string() + ": " + ec.message() + "; give another one");
-  detail::remove_leftovers(o.cache);
-  source const in(o.source);
-  auto const source_key = detail::source_key(in, o.store.held_out);
-  std::vector<std::string> notes;
-
-  std::optional<tokenizer> t;
-  if (!o.tokenizer_file.empty()) {
-    t = load_tokenizer(o.tokenizer_file, o.end_of_text);
-  } else {
-    sha256 h;
-    h.update(source_key + "\n" + std::to_string(o.sample_bytes) + "\n" + std::to_string(o.bpe.vocabulary) + "\n" +
-             std::to_string(o.bpe.min_count) + "\n" + std::to_string(o.bpe.max_piece) + "\n" + o.bpe.split + "\n" +
-             o.bpe.end_of_text);
-    auto const path = o.cache / ("tokenizer-" + h.hex().substr(0, 32) + ".json");
-    if (fs::exists(path)) {
-      try {
-        t = load_tokenizer(path, o.bpe.end_of_text);
-      } catch (error const& e) {
-        notes.push_back("the cached tokenizer is damaged and was trained again: " + std::string(e.what()));
-      }
-    }
-    if (!t) {
-      t = detail::train_tokenizer(in, o, w);
-      detail::write_durably(path, to_json(*t));
+/// The tokenizer of o.tokenizer_file, or one trained on `all`, from the cache where it is there.
+inline tokenizer prepare_tokenizer(std::vector<source> const& all, prepare_options const& o, watcher const& w,
+                                   std::vector<std::string>& notes) {
+  if (!o.tokenizer_file.empty()) return load_tokenizer(o.tokenizer_file, o.end_of_text);
+  std::string keys;
+  for (auto const& in : all) keys += source_key(in, o.store.held_out) + "\n";
+  sha256 h;
+  h.update(keys + std::to_string(o.sample_bytes) + "\n" + std::to_string(o.bpe.vocabulary) + "\n" +
+           std::to_string(o.bpe.min_count) + "\n" + std::to_string(o.bpe.max_piece) + "\n" + o.bpe.split + "\n" +
+           o.bpe.end_of_text);
+  auto const path = o.cache / ("tokenizer-" + h.hex().substr(0, 32) + ".json");
+  if (std::filesystem::exists(path)) {
+    try {
+      return load_tokenizer(path, o.bpe.end_of_text);
+    } catch (error const& e) {
+      notes.push_back("the cached tokenizer is damaged and was trained again: " + std::string(e.what()));
     }
   }
+  auto t = train_tokenizer(all, o, w);
+  write_durably(path, to_json(t));
+  return t;
+}
 
-  auto const key = sha256::hex_of(source_key + t->fingerprint() + std::to_string(o.store.shard_tokens));
+/// The store of one input, from the cache where it is there and whole.
+inline prepared prepare_store(source const& in, tokenizer const& t, prepare_options const& o, watcher const& w,
+                              std::vector<std::string> notes) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  auto const key =
+      sha256::hex_of(source_key(in, o.store.held_out) + t.fingerprint() + std::to_string(o.store.shard_tokens));
   auto const directory = o.cache / ("tokens-" + key.substr(0, 32));
   auto open = [&](bool from_cache) {
     std::ifstream manifest(directory / "manifest.json");
     auto const j = nlohmann::json::parse(manifest);
     if (j.at("key") != key) throw error((directory / "manifest.json").string() + " names another key");
-    return prepared{*t,   store(directory, o.check), detail::report_from_json(j.at("report")), directory, from_cache,
-                    notes};
+    return prepared{t, store(directory, o.check), report_from_json(j.at("report")), directory, from_cache, notes};
   };
   bool damaged = false;
   if (fs::exists(directory)) {
@@ -225,16 +218,15 @@ inline prepared prepare(prepare_options const& o, watcher const& w = {}) {
       notes.push_back("the cached tokens are damaged and were made again: " + std::string(e.what()));
     }
   }
-  auto const temporary = detail::building_path(directory);
+  auto const temporary = building_path(directory);
   fs::remove_all(temporary, ec);
   try {
-    auto const r = build_store(in, *t, temporary, o.store, w);
-    nlohmann::ordered_json const manifest = {
-        {"key", key}, {"tokenizer", t->fingerprint()}, {"report", detail::to_json(r)}};
-    detail::write_durably(temporary / "manifest.json",
-                          manifest.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    auto const r = build_store(in, t, temporary, o.store, w);
+    nlohmann::ordered_json const manifest = {{"key", key}, {"tokenizer", t.fingerprint()}, {"report", to_json(r)}};
+    write_durably(temporary / "manifest.json",
+                  manifest.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
     if (damaged) {
-      auto const away = detail::building_path(o.cache / ("damaged-" + key.substr(0, 32)));
+      auto const away = building_path(o.cache / ("damaged-" + key.substr(0, 32)));
       fs::rename(directory, away, ec);
       fs::remove_all(away, ec);
     }
@@ -246,8 +238,35 @@ inline prepared prepare(prepare_options const& o, watcher const& w = {}) {
     throw;
   }
   fs::remove_all(temporary, ec);  // still there only if another process was first
-  detail::sync_directory(o.cache);
+  sync_directory(o.cache);
   return open(false);
+}
+
+}  // namespace detail
+
+/// Gives one tokenizer over all of `sources` and a store for each, in their order: from the cache if it holds them for
+/// exactly these files (paths, sizes, times), options and tokenizer, and they are whole; else made anew and put there
+/// in one rename, so that a killed run leaves no half store. A damaged store is rebuilt and noted. Safe for several
+/// processes on one cache. o.source is not read. Errors: those of source, tokenizer and build_store; a cache that
+/// cannot be written; `interrupted`.
+inline std::vector<prepared> prepare_each(std::vector<source_options> const& sources, prepare_options const& o,
+                                          watcher const& w = {}) {
+  std::error_code ec;
+  std::filesystem::create_directories(o.cache, ec);
+  if (ec || o.cache.empty())
+    throw error("cannot make the cache directory " + o.cache.string() + ": " + ec.message() + "; give another one");
+  detail::remove_leftovers(o.cache);
+  std::vector<source> const all(sources.begin(), sources.end());
+  std::vector<std::string> notes;
+  auto const t = detail::prepare_tokenizer(all, o, w, notes);
+  std::vector<prepared> made;
+  for (auto const& in : all) made.push_back(detail::prepare_store(in, t, o, w, std::exchange(notes, {})));
+  return made;
+}
+
+/// The same for the one input o.source.
+inline prepared prepare(prepare_options const& o, watcher const& w = {}) {
+  return std::move(prepare_each({o.source}, o, w).front());
 }
 
 }  // namespace tenon::data

@@ -42,7 +42,8 @@ class consumed_baseline {
     counts_.consume(b.tokens.data(), b.targets.data(), b.document_start.data(), b.samples, b.sequence);
   }
   /// Adds samples [0, `samples`) of `source`: what an earlier start of this run has consumed.
-  void replay(data::loader source, std::int64_t samples) {
+  template <class Loader>
+  void replay(Loader source, std::int64_t samples) {
     data::micro_batch b;
     data::cursor at{};
     b.sequence = source.sequence();

@@ -7,12 +7,13 @@ namespace tenon::train {
 /// Why a loop ended.
 enum class outcome { finished, interrupted };
 
-/// The whole training loop. `batches` hands out the rows of each step in the data's order; `host` is told what happened
-/// and decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop (`interrupted`).
+/// The whole training loop. `batches`, a data::prefetcher, hands out the rows of each step in the data's order; `host`
+/// is told what happened and decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop
+/// (`interrupted`).
 ///
 /// The step itself is train::step; nothing else here touches a tensor.
-template <class Trainer, class Host>
-outcome loop(Trainer& t, data::prefetcher& batches, Host& host) {
+template <class Trainer, class Batches, class Host>
+outcome loop(Trainer& t, Batches& batches, Host& host) {
   data::micro_batch batch;
   host.begin(t);
   while (t.progress().step < t.total().count) {

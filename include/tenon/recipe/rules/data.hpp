@@ -1,7 +1,9 @@
 #pragma once
-#include <concepts>
+#include <array>
 
+#include "tenon/recipe/curriculum.hpp"
 #include "tenon/recipe/data.hpp"
+#include "tenon/recipe/horizon.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 
 /// Rules about data.
@@ -15,7 +17,7 @@ struct tokenizer_within_vocab {
   "tokenizer"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <class R>
-  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  static constexpr bool applies = data::reads_text<decltype(R::data)>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.data.tokenizer_vocab >= 0 && r.data.tokenizer_vocab <= r.model.vocab;
@@ -43,7 +45,7 @@ struct tokenizer_covers_bytes {
   "that is left out"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <class R>
-  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  static constexpr bool applies = data::reads_text<decltype(R::data)>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.model.vocab <= 0 || r.data.tokenizer_vocab < 0 || data::tokenizer_entries(r.data, r.model.vocab) >= 257;
@@ -70,7 +72,7 @@ struct held_out_in_range {
   "nothing would be left to train on. Write .held_out = 0.05"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <class R>
-  static constexpr bool applies = std::same_as<decltype(R::data), data::corpus>;
+  static constexpr bool applies = data::reads_text<decltype(R::data)>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.data.held_out >= 0 && r.data.held_out < 1;
@@ -90,6 +92,89 @@ struct held_out_in_range {
         R.data.held_out<1>;
 };
 
-using data_rules = list<tokenizer_within_vocab, tokenizer_covers_bytes, held_out_in_range>;
+struct mixture_weights_in_range {
+  static constexpr std::string_view id = "mixture_weights_in_range";
+#define TENON_TEXT                                                                                               \
+  "[tenon.mixture_weights_in_range] a weight of the mixture is not above 0, or below one part in 1024 of their " \
+  "sum, so its source would never be seen. Write weights such as tenon::data::mixed({0.7, 0.3}), one for each "  \
+  "--data path, or leave the source out"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = data::is_mixture<decltype(R::data)>;
+  template <class R>
+  static constexpr bool holds(R const& r, known = {}) {
+    return data::first_bad_weight(r.data) < 0;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    auto const bad = data::first_bad_weight(r.data);
+    return std::array{finding{"weight out of range, counted from 0", as_number(bad)},
+                      finding{"its value", r.data.weights[bad < 0 ? 0 : static_cast<std::size_t>(bad)]}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<data::first_bad_weight(R.data)>;
+};
+
+struct mixture_has_no_epochs {
+  static constexpr std::string_view id = "mixture_has_no_epochs";
+#define TENON_TEXT                                                                                          \
+  "[tenon.mixture_has_no_epochs] the horizon counts epochs, but the sources of a mixture begin again each " \
+  "at its own time, so an epoch of the whole is not defined. Give the horizon in steps, tokens or samples"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = data::is_mixture<decltype(R::data)>;
+  template <class R>
+  static constexpr bool holds(R const& r, known = {}) {
+    return r.horizon.in != horizon::unit::epochs;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"horizon in epochs", as_number(r.horizon)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.horizon.count>;
+};
+
+struct mixture_without_curriculum {
+  static constexpr std::string_view id = "mixture_without_curriculum";
+#define TENON_TEXT                                                                                             \
+  "[tenon.mixture_without_curriculum] the recipe has a mixture and the stages of a curriculum, and stages of " \
+  "several sources at once are not possible yet. Write tenon::curriculum::none{}, or one tenon::data::corpus{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class R>
+  static constexpr bool applies = (data::is_mixture<decltype(R::data)> &&
+                                   curriculum::has_stages<decltype(R::curriculum)>);
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return false;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"sources", as_number(r.data.size)}, finding{"stages", as_number(r.curriculum.size)}};
+  }
+  template <auto... Values>
+  struct with {
+    static constexpr bool keeps_the_rule = never<Values...>;
+    static_assert(keeps_the_rule, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <auto const& R>
+  using refusal = with<R.data.size, R.curriculum.size>;
+};
+
+using data_rules = list<tokenizer_within_vocab, tokenizer_covers_bytes, held_out_in_range, mixture_weights_in_range,
+                        mixture_has_no_epochs, mixture_without_curriculum>;
 
 }  // namespace tenon::rules
