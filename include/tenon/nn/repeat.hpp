@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 
+#include "tenon/nn/context.hpp"
 #include "tenon/nn/layout.hpp"
 
 namespace tenon::nn {
