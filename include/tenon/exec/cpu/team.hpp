@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <exception>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
