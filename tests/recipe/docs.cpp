@@ -86,11 +86,12 @@ TEST("docs/policies.md agrees with the types") {
                        tn::target::cpu{}, tn::target::h100{}, tn::target::h200{}, tn::target::a100_80{},
                        tn::target::v100{}, tn::precision::fp32{}, tn::precision::bf16{}, tn::precision::fp16{},
                        tn::precision::native{}, tn::objective::next_token{}, tn::horizon{}, tn::batch{},
-                       tn::data::corpus{}, tn::data::mixture<2>{}, tn::curriculum::none{}, tn::curriculum::stages<3>{}, tn::optimizer::adamw{},
-                       tn::optimizer::sgd{}, tn::schedule::constant{}, tn::schedule::warmup_linear{},
-                       tn::schedule::warmup_cosine{}, tn::schedule::warmup_stable_decay{}, tn::schedule::inverse_sqrt{},
-                       tn::trainable::all{}, tn::memory::keep{}, tn::memory::recompute{}, tn::parallel::single{},
-                       tn::checkpoint::never{}, tn::checkpoint::every{}, tn::observe::standard{}, tn::seed{}),
+                       tn::data::corpus{}, tn::data::mixture<2>{}, tn::curriculum::none{}, tn::curriculum::stages<3>{},
+                       tn::optimizer::adamw{}, tn::optimizer::sgd{}, tn::schedule::constant{},
+                       tn::schedule::warmup_linear{}, tn::schedule::warmup_cosine{},
+                       tn::schedule::warmup_stable_decay{}, tn::schedule::inverse_sqrt{}, tn::trainable::all{},
+                       tn::memory::keep{}, tn::memory::recompute{}, tn::parallel::single{}, tn::checkpoint::never{},
+                       tn::checkpoint::every{}, tn::observe::standard{}, tn::seed{}),
       [&](auto const& policy) {
         check_policy(page, policy);
         ++policies;
