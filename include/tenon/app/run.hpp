@@ -89,98 +89,125 @@ void require_this_machine(Recipe const& r) {
                 "it would need there");
 }
 
-template <auto const& R>
-exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
-  require_isa();
-  require_this_machine(r);
-  std::filesystem::path const run =
-      c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
-  catch_interrupts();
-  checkpoint::run_lock const lock(run);
-  checkpoint::clean_checkpoints(run);
-
-  std::printf("run         %s\n", run.c_str());
-  std::fflush(stdout);
-  auto const text = prepare_text(r, c.data, run, threads);
-  auto const order = order_of(r, text);
+/// What the text is and what became of it, source by source.
+template <class Recipe, class Text, class Order>
+void print_text(Recipe const&, command_line const& c, Text const& text, Order const& order) {
   for (std::size_t s = 0; s < text.sources.size(); ++s) {
     auto const& source = text.sources[s];
     for (auto const& note : source.notes) std::printf("%s\n", note.c_str());
-    if (data::is_mixture<decltype(r.data)>)
+    if (data::is_mixture<decltype(Recipe::data)>)
       std::printf("source      %s: %lld of %lld samples\n", c.data[s].c_str(),
                   static_cast<long long>(share_of(order, s)), static_cast<long long>(data::mixture_pattern::period));
     auto const report = source.input.text();
     std::printf("data        %s%s", report.c_str(), report.ends_with('\n') ? "" : "\n");
   }
+}
+
+/// Puts the newest checkpoint of the run into the trainer, if there is one, and fills in what follows from it. Returns
+/// whether there was. Throws tenon::error where it is another run, where the text has changed, or where none can be
+/// used.
+template <class Trainer, class Order>
+bool resume(Trainer& trainer, Order const& order, command_line const& c, run_facts& facts) {
+  auto const found = checkpoint::newest_valid(facts.run);
+  for (auto const& sentence : found.damaged) std::printf("%s\n", sentence.c_str());
+  if (!found.newest && !found.damaged.empty())
+    throw error("no checkpoint in '" + (facts.run / "checkpoints").string() +
+                "' can be used; restore one, or start anew with another --run directory");
+  if (!found.newest) return false;
+  if (!c.init.empty())
+    throw error("--init gives a new run its first weights, and '" + facts.run.string() +
+                "' has a checkpoint already; leave --init out to go on, or name a new directory with --run");
+  auto const& m = found.newest->contents;
+  facts.changes = m.changes;
+  for (auto& change : accepted_changes(m, trainer.recipe(), c.changes)) facts.changes.push_back(change);
+  if (m.data_fingerprint != fingerprint(order))
+    throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " +
+                fingerprint(order).substr(0, 12) +
+                " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");
+  train::load_state(found.newest->directory, trainer);
+  facts.parent_step = m.step, facts.seconds_before = m.seconds_trained;
+  facts.replay_samples = order.samples_before(trainer.progress().cursor);
+  std::printf("resumed     at step %lld from %s\n", static_cast<long long>(m.step), found.newest->directory.c_str());
+  for (auto const& sentence : machine_differences(m.machine, facts.machine))
+    std::printf("note        %s: the numbers agree closely from here on, not bit for bit\n", sentence.c_str());
+  return true;
+}
+
+/// The last lines before the first step.
+template <auto const& R, class Trainer>
+void print_start(Trainer& trainer, run_facts const& facts) {
+  auto const& r = trainer.recipe();
+  auto const d = digests(r);
+  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
+              observe::grouped(parameter_count(trainer)).c_str(), observe::grouped(trainer.total().count).c_str(),
+              observe::grouped(tokens_per_step(r.batch).count).c_str(), std::string(Trainer::precision::kind).c_str());
+  std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(),
+              d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
+  std::printf("threads     %lld, %s, %s\n\n", static_cast<long long>(facts.machine.threads), facts.machine.isa.c_str(),
+              facts.machine.blas.c_str());
+  std::fflush(stdout);
+}
+
+template <class Trainer, class Host>
+exit_code print_interrupted(Trainer const& trainer, Host const& host) {
+  auto const step = static_cast<long long>(trainer.progress().step);
+  if (host.last_saved().empty())
+    std::printf("\nstopped at step %lld; nothing was saved, the recipe says checkpoint::never\n", step);
+  else
+    std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n", step,
+                host.last_saved().c_str());
+  return exit_code::interrupted;
+}
+
+/// From text to trained weights: prepares the data, resumes or initialises, loops, samples.
+template <auto const& R>
+exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
+  require_isa();
+  require_this_machine(r);
+  catch_interrupts();
+  run_facts facts;
+  facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
+  checkpoint::run_lock const lock(facts.run);
+  checkpoint::clean_checkpoints(facts.run);
+  std::printf("run         %s\n", facts.run.c_str());
+  std::fflush(stdout);
+
+  auto const text = prepare_text(r, c.data, facts.run, threads);
+  auto const order = order_of(r, text);
+  print_text(r, c, text, order);
   auto const total = resolve_total(r, order);
   require_legal(r, known_from(order));
 
   train::trainer<R> trainer(r, threads, total);
-  auto const plan = plan_or_nothing<R>(threads);
-  run_facts facts;
-  facts.run = run, facts.machine = machine_facts(threads), facts.step_flops = plan.step_flops;
-  auto const found = checkpoint::newest_valid(run);
-  for (auto const& sentence : found.damaged) std::printf("%s\n", sentence.c_str());
-  if (!found.newest && !found.damaged.empty())
-    throw error("no checkpoint in '" + (run / "checkpoints").string() +
-                "' can be used; restore one, or start anew with another --run directory");
-  if (found.newest) {
-    if (!c.init.empty())
-      throw error("--init gives a new run its first weights, and '" + run.string() +
-                  "' has a checkpoint already; leave --init out to go on, or name a new directory with --run");
-    auto const& m = found.newest->contents;
-    facts.changes = m.changes;
-    for (auto& change : accepted_changes(m, r, c.changes)) facts.changes.push_back(change);
-    if (m.data_fingerprint != fingerprint(order))
-      throw error("the text has changed since the run was started (" + m.data_fingerprint.substr(0, 12) + " then, " +
-                  fingerprint(order).substr(0, 12) +
-                  " now), so it cannot go on exactly; restore the files, or start anew with another --run directory");
-    train::load_state(found.newest->directory, trainer);
-    facts.parent_step = m.step, facts.seconds_before = m.seconds_trained;
-    facts.replay_samples = order.samples_before(trainer.progress().cursor);
-    std::printf("resumed     at step %lld from %s\n", static_cast<long long>(m.step), found.newest->directory.c_str());
-    for (auto const& sentence : machine_differences(m.machine, facts.machine))
-      std::printf("note        %s: the numbers agree closely from here on, not bit for bit\n", sentence.c_str());
-  } else {
+  facts.machine = machine_facts(threads);
+  facts.step_flops = plan_or_nothing<R>(threads).step_flops;
+  bool const resumed = resume(trainer, order, c, facts);
+  if (!resumed) {
     if (!c.init.empty()) train::load_weights(c.init, trainer);
-    write_text(run / "recipe.json", to_json(r).dump(2) + "\n");
-    save_tokenizer(text.tokens(), run / "tokenizer.json");
+    write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
+    save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
   }
-  auto const d = digests(r);
-  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
-              observe::grouped(parameter_count(trainer)).c_str(), observe::grouped(total.count).c_str(),
-              observe::grouped(tokens_per_step(r.batch).count).c_str(),
-              std::string(train::trainer<R>::precision::kind).c_str());
-  std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(),
-              d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
-  std::printf("threads     %d, %s, %s\n\n", threads, facts.machine.isa.c_str(), facts.machine.blas.c_str());
-  std::fflush(stdout);
+  print_start<R>(trainer, facts);
   if (interrupted()) return exit_code::interrupted;
 
-  outputs out(run, r, found.newest ? trainer.progress().step + 1 : 0);
+  outputs out(facts.run, r, resumed ? trainer.progress().step + 1 : 0);
   out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
   session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out);
   data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
-  auto const ended = train::loop(trainer, batches, host);
-  if (ended == train::outcome::interrupted) {
+  if (train::loop(trainer, batches, host) == train::outcome::interrupted) {
     out.finish(false);
-    if (host.last_saved().empty())
-      std::printf("\nstopped at step %lld; nothing was saved, the recipe says checkpoint::never\n",
-                  static_cast<long long>(trainer.progress().step));
-    else
-      std::printf("\nstopped at step %lld; saved in %s. The same command goes on from there\n",
-                  static_cast<long long>(trainer.progress().step), host.last_saved().c_str());
-    return exit_code::interrupted;
+    return print_interrupted(trainer, host);
   }
+
   out.say(trainer.progress().step, host.whole_text_note(trainer));
   std::string const sample = sample_text(trainer, text.tokens(), c.prompt);
   if (!sample.empty()) {
-    write_text(run / "sample.txt", sample);
+    write_text(facts.run / "sample.txt", sample);
     out.on_text({trainer.progress().step, "run/sample", sample});
   }
   out.finish(true);
-  std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n", run.c_str(),
-              sample.empty() ? "" : ", sample.txt");
+  std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n",
+              facts.run.c_str(), sample.empty() ? "" : ", sample.txt");
   return exit_code::done;
 }
 
@@ -196,8 +223,9 @@ int run(int argc, char const* const* argv) {
   std::remove_cvref_t<decltype(R)> r = R;
   auto const fail = [](std::exception const& e, exit_code code) {
     std::fflush(stdout);
-    std::fprintf(stderr, "\nerror: %s\n",
-                 std::string_view(e.what()).substr(0, std::string_view(e.what()).find("\nException raised")).data());
+    std::string sentence = e.what();  // LibTorch appends where it threw
+    if (auto const cut = sentence.find("\nException raised"); cut != std::string::npos) sentence.erase(cut);
+    std::fprintf(stderr, "\nerror: %s\n", sentence.c_str());
     return static_cast<int>(code);
   };
   command_line c;

@@ -174,7 +174,7 @@ class session {
            " bits/byte";
   }
 
-  bool save_due(Trainer& t) const {
+  bool save_due([[maybe_unused]] Trainer& t) const {
     if constexpr (requires { t.recipe().checkpoint.period; }) {
       auto const& period = t.recipe().checkpoint.period;
       if (period.in == tenon::period::unit::minutes) return clock::now() - saved_ >= std::chrono::minutes(period.count);
@@ -183,7 +183,7 @@ class session {
       return false;
     }
   }
-  void save(Trainer& t) {
+  void save([[maybe_unused]] Trainer& t) {
     if constexpr (requires { t.recipe().checkpoint.period; }) {
       auto const& r = t.recipe();
       auto const& p = t.progress();
