@@ -30,7 +30,7 @@ std::vector<nn::parameter_place> parameter_places() {
   auto const group = [&]<class Group>(std::type_identity<Group>, std::string const& prefix, std::int64_t offset) {
     nn::described_params<Group> d{};
     nn::for_each_named_leaf(d, prefix, [&](std::string const& name, auto const& p) {
-      all.push_back({name, offset, p.num_rows, p.num_cols, p.rank, p.parameter_role, p.init, true, {}});
+      all.push_back({name, offset, p.num_rows, p.num_cols, p.rank, p.parameter_role, p.init, {}});
       offset += nn::align_up(p.size, nn::alignment / 4);
     });
   };

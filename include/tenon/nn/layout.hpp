@@ -84,8 +84,8 @@ struct parameter_place {
   int rank;
   role parameter_role;
   initializer init;
-  bool trainable = true;
   std::vector<std::int64_t> other_shape{};  ///< of a tensor of rank 0 or above 2 (a module under autograd)
+  bool trainable = true;                    ///< false: the optimizer leaves it alone
   std::int64_t size() const { return rows * cols; }
   /// The shape on disk.
   std::vector<std::int64_t> shape() const {

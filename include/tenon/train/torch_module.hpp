@@ -48,8 +48,8 @@ class autograd_engine {
                                 int(p.dim()),
                                 p.dim() < 2 ? nn::role::norm : nn::role::hidden,
                                 nn::initializer::normal,
-                                p.requires_grad(),
-                                {}};
+                                {},
+                                p.requires_grad()};
       if (p.dim() == 2)
         place.rows = sizes[0], place.cols = sizes[1];
       else if (p.dim() != 1)
