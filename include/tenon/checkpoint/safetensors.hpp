@@ -12,8 +12,8 @@
 
 #include "tenon/checkpoint/io.hpp"
 #include "tenon/checkpoint/safetensors_header.hpp"
+#include "tenon/core/crc32c.hpp"
 #include "tenon/core/error.hpp"
-#include "tenon/observe/crc32c.hpp"
 
 namespace tenon::checkpoint {
 

@@ -15,8 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "tenon/core/crc32c.hpp"
 #include "tenon/observe/append_file.hpp"
-#include "tenon/observe/crc32c.hpp"
 #include "tenon/observe/format.hpp"
 #include "tenon/observe/protobuf.hpp"
 #include "tenon/observe/record.hpp"

@@ -1,4 +1,4 @@
-#include "tenon/observe/crc32c.hpp"
+#include "tenon/core/crc32c.hpp"
 
 #include <string>
 
