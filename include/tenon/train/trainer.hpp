@@ -132,3 +132,11 @@ class trainer : public checked<R> {
 };
 
 }  // namespace tenon::train
+
+namespace tenon {
+
+/// trainer<pro>: a run's whole state and its step, for programs that write the loop themselves.
+template <auto const& R>
+using trainer = train::trainer<R>;
+
+}  // namespace tenon
