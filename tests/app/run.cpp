@@ -37,6 +37,7 @@ TEST("a finished run started again does nothing and says so by ending well") {
   auto const before = tensors(p.checkpoint("run", 24));
   REQUIRE(finish<tiny>(p, "run", {}, printed) == 0);
   EXPECT(printed.find("resumed     at step 24") != std::string::npos);
+  EXPECT(printed.find("this run is complete") != std::string::npos);
   EXPECT(tensors(p.checkpoint("run", 24)) == before);
 }
 
@@ -133,6 +134,13 @@ TEST("curriculum: easy documents first, by length, and resume inside a stage rep
   }
   REQUIRE(finish<staged>(p, "stopped", {}, printed) == 0);
   EXPECT(tensors(p.checkpoint("straight", 150)) == tensors(p.checkpoint("stopped", 150)));
+  EXPECT(finish<staged>(p, "stopped", {"--seed", "9"}, printed) == 1);
+  EXPECT(printed.find("seed.value = 1, and now it is 9; the order of the data follows from it") != std::string::npos);
+  // Beyond the end: the last stage moves along, the others stay.
+  EXPECT(finish<staged>(p, "stopped",
+                        {"--change", "horizon=156_steps", "--change", "curriculum.list.2.until=156_steps"},
+                        printed) == 0);
+  EXPECT(fs::exists(p.checkpoint("stopped", 156)));
 }
 
 TEST("--init starts from another run's weights; another shape is refused by the tensor's name") {

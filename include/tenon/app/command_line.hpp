@@ -38,7 +38,8 @@ struct option {
 inline constexpr option options[] = {
     {"run", "DIR", "directory of the run; an existing one is resumed"},
     {"data", "PATH", "text to train on: a directory, text files or JSONL; may be given more than once"},
-    {"recipe", "FILE", "take the trajectory and operational fields from this JSON, such as the recipe.json of another run"},
+    {"recipe", "FILE",
+     "take the trajectory and operational fields from this JSON, such as the recipe.json of another run"},
     {"steps", "N", "length of the run in optimizer steps, instead of the recipe's horizon"},
     {"plan", "", "print what would run, and stop"},
     {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},

@@ -175,22 +175,33 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   auto const text = prepare_text(r, c.data, facts.run, threads);
   auto const order = order_of(r, text);
   print_text(r, c, text, order);
+  if (text.tokens().size() < r.model.vocab)
+    std::printf("note        the tokenizer has %lld entries, the model's vocabulary %d: the other rows are padding\n",
+                static_cast<long long>(text.tokens().size()), int(r.model.vocab));
   auto const total = resolve_total(r, order);
   require_legal(r, known_from(order));
 
   train::trainer<R> trainer(r, threads, total);
   facts.machine = machine_facts(threads);
   facts.step_flops = plan_or_nothing<R>(threads).step_flops;
+  bool const earlier = std::filesystem::exists(facts.run / "recipe.json");
   bool const resumed = resume(trainer, order, c, facts);
   if (!resumed) {
+    if (earlier)
+      std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
     if (!c.init.empty()) train::load_weights(c.init, trainer);
     write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
     save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
   }
   print_start<R>(trainer, facts);
   if (interrupted()) return exit_code::interrupted;
+  if (trainer.progress().step >= total.count) {
+    std::printf("this run is complete; to go on, lengthen it, such as --change horizon=%lld_steps\n",
+                static_cast<long long>(2 * total.count));
+    return exit_code::done;
+  }
 
-  outputs out(facts.run, r, resumed ? trainer.progress().step + 1 : 0);
+  outputs out(facts.run, r, resumed || earlier ? trainer.progress().step + 1 : 0);
   out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
   session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out);
   data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
@@ -203,6 +214,7 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   std::string const sample = sample_text(trainer, text.tokens(), c.prompt);
   if (!sample.empty()) {
     write_text(facts.run / "sample.txt", sample);
+    out.say(trainer.progress().step, "a sample of text (temperature 0.8, top-p 0.95):\n");
     out.on_text({trainer.progress().step, "run/sample", sample});
   }
   out.finish(true);

@@ -25,12 +25,19 @@ std::vector<checkpoint::recorded_change> accepted_changes(checkpoint::manifest c
   auto const now = list_fields(r);
   std::vector<std::string> paths;
   for (auto const& a : allowed) paths.push_back(a.path);
-  require_same_run(before, now, paths);
-  for (auto const& d : differences(before, now))
-    if (d.path == "batch.sequence" || d.path == "seed.value" || d.path.rfind("curriculum", 0) == 0 ||
-        d.path.rfind("data.weights", 0) == 0)
+  // The end of a curriculum's last stage says nothing about the order of what comes before it.
+  std::string last_until;
+  for (auto const& f : now)
+    if (f.path.rfind("curriculum.list.", 0) == 0 && f.path.ends_with(".until")) last_until = f.path;
+  for (auto const& d : differences(before, now)) {
+    bool const of_order = d.path == "batch.sequence" || d.path == "seed.value" ||
+                          d.path.rfind("data.weights", 0) == 0 || d.path.rfind("curriculum", 0) == 0;
+    if (of_order && d.path != last_until)
       throw error("this run was started with " + d.path + " = " + d.before + ", and now it is " + d.after +
-                  "; the order of the data follows from it, so the place where the run stands would mean other text. Use another --run directory");
+                  "; the order of the data follows from it, so the place where the run stands would mean other text. "
+                  "Give the same value again, or use another --run directory");
+  }
+  require_same_run(before, now, paths);
   std::vector<checkpoint::recorded_change> changes;
   for (auto const& d : differences(before, now))
     if (d.belongs_to == digest::numbers) changes.push_back({saved.step, d.path, d.before, d.after});

@@ -119,6 +119,10 @@ class session {
     if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0)
       r.share_of_peak = double(facts_.step_flops) / took / (double(TENON_NATIVE_GFLOPS) * 1e9);
     r.seconds_left = mean * double(t.total().count - p.step);
+    if (batch.at.stage != stage_) {
+      if (stage_ >= 0) out_->say(p.step, "stage " + std::to_string(batch.at.stage + 1) + " of the curriculum begins");
+      stage_ = batch.at.stage;
+    }
     out_->on_step(r);
     baseline_.consume(batch);
     step_ended_ = clock::now();
@@ -158,18 +162,21 @@ class session {
   /// For information: what the trigram reaches with the whole training text, of which the run may have seen a part.
   std::string whole_text_note(Trainer& t) {
     train::consumed_baseline whole(text_->tokens().size());
-    std::int64_t samples = 0, most = whole_text_limit / order_.sequence();
+    std::int64_t tokens = 0;
+    std::int64_t const most = whole_text_limit / order_.sequence();
     bool part = false;
     for (auto const& source : text_->sources) {
       data::loader const all(source.corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
                              source.tokens.end_of_text());  // without the curriculum: every document once
       auto const taken = std::min(all.samples_in_epoch({}), most / std::int64_t(text_->sources.size()));
       whole.replay(all, taken);
-      samples += taken, part = part || taken < all.samples_in_epoch({});
+      bool const whole_source = taken == all.samples_in_epoch({});
+      tokens += whole_source ? all.targets_in_epoch({}) : taken * order_.sequence();
+      part = part || !whole_source;
     }
     return "for information: the trigram of " +
            std::string(part ? "a part of the training text" : "the whole training text") + " (" +
-           observe::short_number(double(samples * order_.sequence())) + " tokens) needs " +
+           observe::short_number(double(tokens)) + " tokens) needs " +
            observe::fixed_point(held_out_bits(whole).trigram / double(sum(&data::held_out_set::bytes)), 3) +
            " bits/byte";
   }
@@ -246,7 +253,7 @@ class session {
   data::micro_batch room_;
   train::consumed_baseline baseline_;
   clock::time_point started_, step_ended_, saved_;
-  std::int64_t first_step_ = 0;
+  std::int64_t first_step_ = 0, stage_ = -1;
   double busy_ = 0;
   std::optional<observe::evaluation_record> last_;
   std::filesystem::path last_saved_;

@@ -68,7 +68,10 @@ inline std::string make_header(std::vector<tensor_view> const& sorted, tensor_me
   std::uint64_t offset = 0;
   for (auto const& tensor : sorted) {
     header += "," + quoted_json(tensor.name) + ":{\"dtype\":\"" + std::string(name_of(tensor.type)) + "\",\"shape\":[";
-    for (std::size_t i = 0; i < tensor.shape.size(); ++i) header += (i ? "," : "") + std::to_string(tensor.shape[i]);
+    for (std::size_t i = 0; i < tensor.shape.size(); ++i) {
+      if (i > 0) header += ',';
+      header += std::to_string(tensor.shape[i]);
+    }
     std::uint64_t const end = offset + *bytes_of(tensor.type, tensor.shape);
     header += "],\"data_offsets\":[" + std::to_string(offset) + "," + std::to_string(end) + "]}";
     offset = end;

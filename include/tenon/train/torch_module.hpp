@@ -1,5 +1,6 @@
 #pragma once
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
@@ -31,7 +32,8 @@ class autograd_engine {
   using compute = float;
   using executor = exec::cpu::executor<float>;
 
-  autograd_engine(std::uint64_t seed, std::int64_t vocab) : seed_(seed), vocab_(vocab) {
+  autograd_engine(std::uint64_t seed, std::int64_t vocab, int threads) : seed_(seed), vocab_(vocab) {
+    at::set_num_threads(threads);  // the module computes on LibTorch's own threads
     at::manual_seed(seed);
     module_ = std::make_shared<Module>();
     std::int64_t offset = 0;
@@ -63,7 +65,8 @@ class autograd_engine {
     for_each_buffer([](std::string const& name, at::Tensor const& b) {
       bool const known = b.scalar_type() == at::kFloat || (b.scalar_type() == at::kLong && b.numel() == 1);
       if (!known || !b.is_contiguous() || !b.device().is_cpu())
-        throw error("buffer '" + name + "' of the module is neither contiguous fp32 nor one int64, so a checkpoint could not hold it; "
+        throw error("buffer '" + name +
+                    "' of the module is neither contiguous fp32 nor one int64, so a checkpoint could not hold it; "
                     "keep what can be computed again as a plain member instead of a buffer");
     });
     size_ = offset;
@@ -180,12 +183,12 @@ struct engine_for<model::torch_module<Module>> {
   template <auto const& R>
   using type = autograd_engine<Module>;
   template <auto const& R, class Recipe>
-  static type<R> make(Recipe const& r, std::int64_t, int) {
+  static type<R> make(Recipe const& r, std::int64_t, int threads) {
     static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32,
                   "[tenon.torch_module_fp32] a torch module computes in the dtype that its own code chooses; tenon "
                   "drives it in fp32. "
                   "Write precision::fp32{} and cast inside the module if you must");
-    return {r.seed.value, r.model.vocab};
+    return {r.seed.value, r.model.vocab, threads};
   }
 };
 
