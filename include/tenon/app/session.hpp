@@ -152,12 +152,10 @@ class session {
     e.bits_per_byte = nats / std::numbers::ln2 / bytes;
     e.unigram_bits_per_byte = bits.unigram / bytes, e.trigram_bits_per_byte = bits.trigram / bytes;
     e.seconds = seconds(clock::now() - begun);
-    last_ = e;
     out_->on_evaluation(e);
     if (held_.size() > 1) out_->say(e.step, "held out, source by source: " + each + " bits/byte");
     step_ended_ = clock::now();
   }
-  std::optional<observe::evaluation_record> const& last_evaluation() const { return last_; }
 
   /// For information: what the trigram reaches with the whole training text, of which the run may have seen a part.
   std::string whole_text_note(Trainer& t) {
@@ -255,7 +253,6 @@ class session {
   clock::time_point started_, step_ended_, saved_;
   std::int64_t first_step_ = 0, stage_ = -1;
   double busy_ = 0;
-  std::optional<observe::evaluation_record> last_;
   std::filesystem::path last_saved_;
 };
 
