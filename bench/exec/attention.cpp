@@ -4,6 +4,7 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 
 #include <tenon/exec/cpu/attention_kernels.hpp>
+#include <tenon/exec/cpu/gemm.hpp>
 
 #include "kernel.hpp"
 

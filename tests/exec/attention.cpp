@@ -44,7 +44,7 @@ void whole(std::int64_t samples, std::int64_t sequence, int members) {
   cpu::team team(members);
   bool backward = false;
   auto region = [&](int member) {
-    cpu::executor<T> x(team, member, room.data() + member * floats);
+    cpu::executor<T> x(team, member, room.data() + member * floats, nullptr);
     nn::rows<T, width> const qs{q.data()}, os{out.data()};
     nn::rows<T, kv_width> const ks{k.data()}, vs{v.data()};
     nn::rows<float, Heads> const l{log_sum_exp.data()};
@@ -78,7 +78,7 @@ void appended(std::int64_t past, std::int64_t rows) {
   b.document_start = start.data(), b.past = past;
   cpu::team team(1);
   auto region = [&](int member) {
-    cpu::executor<T> x(team, member, room.data());
+    cpu::executor<T> x(team, member, room.data(), nullptr);
     x.template attention<heads, kv_heads>(b, nn::rows<T, width>{const_cast<T*>(q.data())}, nn::rows<T, kv_width>{const_cast<T*>(k.data())},
                                           nn::rows<T, kv_width>{const_cast<T*>(v.data())}, nn::rows<T, width>{out.data()}, nn::rows<float, heads>{log_sum_exp.data()});
   };

@@ -38,16 +38,18 @@ constexpr std::int64_t forward = L * (block_gemm + block_attention) + head_gemm;
 constexpr std::int64_t backward = L * (2 * block_gemm + 5 * 2 * scores * H) + 2 * head_gemm;
 /// Floats that one block keeps: two inverse norms, 7 rows of width H (q, mixed, middle, and of both branches input and
 /// output gradient), log-sum-exp, k and v, gate, up and their product; and the norms' partial sums.
-constexpr std::int64_t block_saved(int members) { return n * (2 + 7 * H + heads + 2 * KV + 3 * I) + 2 * members * H; }
-constexpr std::int64_t head_saved(int members) {
+constexpr std::int64_t tiles = n / 32;
+constexpr std::int64_t block_saved = n * (2 + 7 * H + heads + 2 * KV + 3 * I) + 2 * tiles * H;
+constexpr std::int64_t head_saved() {
   std::int64_t const chunk = 1024;  // rows; 64 MiB would hold more
-  return n * (2 * H + 1) + members * H + chunk * V + 16;
+  return n * (2 * H + 1) + tiles * H + chunk * V + 2 * tiles;  // the loss is fp64
 }
 constexpr std::int64_t scratch = n * (3 * H + I);
 constexpr std::int64_t fixed = 2 * positions * (H / heads / 2);  // rotary tables
-constexpr std::int64_t room = std::max<std::int64_t>(exec::linear_workspace(I), exec::attention_workspace(sequence, H / heads));
+constexpr std::int64_t room = std::max<std::int64_t>(exec::linear_workspace(I, H), exec::attention_workspace(sequence, H / heads));
+constexpr std::int64_t packed = std::max(V, int(n)) * std::int64_t{512};  // the left operand of the largest product
 constexpr std::int64_t activation_bytes(int slots, int inputs, int members) {
-  return 4 * (slots * block_saved(members) + inputs * n * H + head_saved(members) + scratch + fixed + members * room);
+  return 4 * (slots * block_saved + inputs * n * H + head_saved() + scratch + fixed + packed + members * room);
 }
 
 static_assert(plan<keep>.parameters == L * block_parameters + 2 * V * H + H);

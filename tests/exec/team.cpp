@@ -57,7 +57,7 @@ TEST("teams live beside each other") {
   exec::cpu::team outer(2), inner(3);
   std::atomic<int> count = 0;
   auto region = [&](int) {
-    executor x(outer, 0, nullptr);
+    executor x(outer, 0, nullptr, nullptr);
     ++count;
   };
   auto other = [&](int) { ++count; };
@@ -73,7 +73,7 @@ TEST("serial runs on the caller's thread while the others wait") {
   int outside = 0, wrong = 0;  // no atomics: serial must order them
   std::atomic<int> running = 0;
   auto region = [&](int member) {
-    executor x(team, member, nullptr);
+    executor x(team, member, nullptr, nullptr);
     for (int i = 0; i < 100; ++i) {
       ++running;
       x.barrier();
@@ -97,14 +97,14 @@ TEST("an exception in serial comes out of run, and the team works on") {
     std::atomic<int> reached = 0;
     for (int i = 0; i < 10; ++i) {
       auto region = [&](int member) {
-        executor x(team, member, nullptr);
+        executor x(team, member, nullptr, nullptr);
         x.serial([] { throw error("the first"); });
         x.serial([] { throw error("the second"); });
         ++reached;
       };
       EXPECT_THROWS_WITH(team.run(region), "the first");
       auto good = [&](int member) {
-        executor x(team, member, nullptr);
+        executor x(team, member, nullptr, nullptr);
         x.serial([&] { ++reached; });
       };
       team.run(good);  // nothing is left over
@@ -144,7 +144,7 @@ TEST("members divide any number of items without gap or overlap") {
       for (std::int64_t n = 0; n < 100; ++n) {
         std::int64_t next = 0;
         for (int m = 0; m < members; ++m) {
-          auto const part = executor(team, m, nullptr).part(n, grain);
+          auto const part = executor(team, m, nullptr, nullptr).part(n, grain);
           REQUIRE(part.first == next);
           REQUIRE(part.size() >= 0);
           REQUIRE((part.first % grain == 0 || part.first == n));

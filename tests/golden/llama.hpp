@@ -51,8 +51,8 @@ struct rig {
   template <class F>
   void each_member(F&& f) {
     auto region = [&](int member) {
-      tenon::exec::cpu::executor<float> x(team, member, memory.workspace(member));
-      *memory.saved.head.loss.row(member) = 0;
+      tenon::exec::cpu::executor<float> x(team, member, memory.workspace(member), memory.shared());
+      tenon::nn::clear_tiles(x, memory.saved.head.loss, samples * sequence);
       f(x);
     };
     team.run(region);
@@ -74,9 +74,7 @@ struct rig {
       Model::forward_backward(x, store, batch(tokens, targets, samples, sequence), memory.saved, memory.scratch,
                               1.f / float(count()), true);
     });
-    double loss = 0;
-    for (int m = 0; m < team.size(); ++m) loss += *memory.saved.head.loss.row(m);
-    return loss / double(count());
+    return tenon::nn::sum_of_tiles(memory.saved.head.loss, samples * sequence) / double(count());
   }
   /// Logits of all rows by the training layers run forward. Rows without a target keep theirs in memory.
   std::vector<float> logits(std::vector<std::int32_t> const& ids, std::int64_t num_samples, std::int64_t length) {

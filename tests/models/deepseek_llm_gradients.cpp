@@ -18,8 +18,9 @@ struct rig {
   exec::parameter_store<Model, Compute> store;
   exec::cpu::team team;
   exec::activations<Model, Compute> memory;
+  std::int64_t rows;
   explicit rig(int threads, std::int64_t num_rows = 4 * 40)
-      : team(threads), memory(num_rows, threads, Model::positions, 10000) {
+      : team(threads), memory(num_rows, threads, Model::positions, 10000), rows(num_rows) {
     store.initialise(7, 0.2);
     auto const places = exec::parameter_places<Model>();
     random_stream const random(3, "norms");
@@ -33,8 +34,8 @@ struct rig {
     std::int64_t count = 0;
     for (auto const& b : batches) count += b.count();
     auto region = [&](int member) {
-      exec::cpu::executor<Compute> x(team, member, memory.workspace(member));
-      *memory.saved.head.loss.row(member) = 0;
+      exec::cpu::executor<Compute> x(team, member, memory.workspace(member), memory.shared());
+      nn::clear_tiles(x, memory.saved.head.loss, rows);
       bool first = true;
       for (auto const& b : batches) {
         Model::forward_backward(x, store, b.view(memory.rotary_cos, memory.rotary_sin), memory.saved, memory.scratch,
@@ -43,9 +44,7 @@ struct rig {
       }
     };
     team.run(region);
-    double loss = 0;
-    for (int m = 0; m < team.size(); ++m) loss += *memory.saved.head.loss.row(m);
-    return loss / double(count);
+    return nn::sum_of_tiles(memory.saved.head.loss, rows) / double(count);
   }
 };
 

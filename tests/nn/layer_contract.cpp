@@ -61,13 +61,11 @@ double on_team(int members, F&& f) {
   exec::cpu::team team(members);
   exec::activations<Model, float> memory(60, members, Model::positions, theta);
   auto region = [&](int member) {
-    exec::cpu::executor<float> x(team, member, memory.workspace(member));
+    exec::cpu::executor<float> x(team, member, memory.workspace(member), memory.shared());
     f(x, memory);
   };
   team.run(region);
-  double loss = 0;
-  for (int m = 0; m < members; ++m) loss += *memory.saved.head.loss.row(m);
-  return loss;
+  return nn::sum_of_tiles(memory.saved.head.loss, 60);
 }
 
 template <class Model>
@@ -258,13 +256,13 @@ void pipeline(char const* order, int micro_batches) {
     switch (action[1]) {
       case 'F':
         nn::for_each_leaf(m.saved, [](auto& leaf) { std::memset(leaf.data, 0xff, std::size_t(std::remove_cvref_t<decltype(leaf)>::bytes(60, 1))); });
-        *m.saved.head.loss.row(0) = 0;
+        nn::clear_tiles(x, m.saved.head.loss, 60);
         if (stage == 1)  // receive
           std::copy_n(P::stream(slots[0][micro % 2].saved, split).data, width, P::stream(m.saved, split).data);
         P::template forward<nn::mode::train>(x, store, b, m.saved, first, last);
         if (stage == 1) {
           P::loss(x, store, b, m.saved, m.scratch, scratch, seed, !std::exchange(head_written, true));
-          loss += *m.saved.head.loss.row(0);
+          loss += nn::sum_of_tiles(m.saved.head.loss, 60);
         }
         break;
       case 'B':

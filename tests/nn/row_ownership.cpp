@@ -1,3 +1,4 @@
+#include "support/executor_room.hpp"
 #include "support/test.hpp"
 
 #include <chrono>
@@ -24,15 +25,15 @@ using head = nn::language_head<vocab, hidden, nn::rmsnorm<hidden, nn::bits(1e-6)
 
 /// A member that arrives late at the loss.
 struct late_at_loss : exec::cpu::executor<float> {
-  using executor::executor;
+  explicit late_at_loss(executor x) : executor(x) {}
   template <int V>
-  void cross_entropy(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets, nn::per_member<double, 1> loss) const {
+  void cross_entropy(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets, nn::per_tile<double, 1> loss) const {
     if (member() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     executor::cross_entropy(n, logits, targets, loss);
   }
   template <int V>
   void cross_entropy_gradient(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets, float seed, nn::rows<float, V> d,
-                              nn::per_member<double, 1> loss) const {
+                              nn::per_tile<double, 1> loss) const {
     if (member() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     executor::cross_entropy_gradient(n, logits, targets, seed, d, loss);
   }
@@ -66,12 +67,12 @@ TEST("the head's chunks: a shorter last chunk does not overwrite what a late mem
   head::matrix<nn::weights<float>> projection{};
   projection.data = w;
   exec::cpu::team team(2);
-  std::vector<float> room(1 << 16);
+  executor_room room(2, num_rows, vocab);
   bool backward = false;
   SUBCASE("forward only") {}
   SUBCASE("with gradients") { backward = true; }
   auto region = [&](int member) {
-    late_at_loss x(team, member, room.data() + member * (1 << 15));
+    late_at_loss x(room.on<float>(team, member));
     nn::micro_batch b{.samples = 1, .sequence = num_rows};
     b.targets = targets.data();
     head::matrix<nn::gradients> g{};
@@ -80,5 +81,5 @@ TEST("the head's chunks: a shorter last chunk does not overwrite what a late mem
     else head::loss(x, b, projection, saved);
   };
   team.run(region);
-  EXPECT_NEAR(*saved.loss.row(0) + *saved.loss.row(1), expected, 1e-5 * expected);
+  EXPECT_NEAR(nn::sum_of_tiles(saved.loss, num_rows), expected, 1e-5 * expected);
 }

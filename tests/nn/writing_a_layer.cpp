@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "exec/compare.hpp"
+#include "support/executor_room.hpp"
 #include "support/test.hpp"
 #include "support/toy_executor.hpp"
 #include "tenon/core/error.hpp"
@@ -112,9 +113,9 @@ void compare(int members) {
     }
   } else {
     exec::cpu::team team(members);
-    std::vector<float> room(std::size_t(members * exec::linear_workspace(inner)));
+    executor_room room(members, num_rows, inner);
     auto region = [&](int member) {
-      exec::cpu::executor<T> x(team, member, room.data() + member * exec::linear_workspace(inner));
+      auto x = room.template on<T>(team, member);
       run.pass(x);
     };
     team.run(region);

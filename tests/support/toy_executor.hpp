@@ -84,7 +84,7 @@ class toy_executor {
   template <int N, tenon::nn::role R, tenon::nn::initializer I, int D>
   void rmsnorm_backward(std::int64_t n, tenon::nn::rows<float, N> in, tenon::nn::weight<float, 1, N, R, I, D> const& w,
                         tenon::nn::rows<float, 1> inverse_rms, tenon::nn::rows<float, N> d_out,
-                        tenon::nn::rows<float, N> d_stream, tenon::nn::per_member<float, N> d_weight) const {
+                        tenon::nn::rows<float, N> d_stream, tenon::nn::per_tile<float, N> d_weight) const {
     std::fill(d_weight.row(0), d_weight.row(1), 0.f);
     for (std::int64_t i = 0; i < n; ++i) {
       double const inverse = *inverse_rms.row(i);
@@ -98,7 +98,7 @@ class toy_executor {
     }
   }
   template <int N, tenon::nn::role R, tenon::nn::initializer I, int D>
-  void add_members(tenon::nn::gradient<1, N, R, I, D> const& g, tenon::nn::per_member<float, N> partial) const {
+  void add_tiles(std::int64_t, tenon::nn::gradient<1, N, R, I, D> const& g, tenon::nn::per_tile<float, N> partial) const {
     for (int j = 0; j < N; ++j) g.data[j] = (g.beta == 0.f ? 0.f : g.beta * g.data[j]) + partial.row(0)[j];
   }
 
@@ -193,13 +193,13 @@ class toy_executor {
   }
   template <int V>
   void cross_entropy(std::int64_t n, tenon::nn::rows<float, V> logits, std::int32_t const* targets,
-                     tenon::nn::per_member<double, 1> loss) const {
+                     tenon::nn::per_tile<double, 1> loss) const {
     for (std::int64_t i = 0; i < n; ++i)
       if (targets[i] >= 0) *loss.row(0) += log_sum(logits.row(i), V) - logits.row(i)[targets[i]];
   }
   template <int V>
   void cross_entropy_gradient(std::int64_t n, tenon::nn::rows<float, V> logits, std::int32_t const* targets, float seed,
-                              tenon::nn::rows<float, V> d_logits, tenon::nn::per_member<double, 1> loss) const {
+                              tenon::nn::rows<float, V> d_logits, tenon::nn::per_tile<double, 1> loss) const {
     for (std::int64_t i = 0; i < n; ++i) {
       double const total = log_sum(logits.row(i), V);
       if (targets[i] >= 0) *loss.row(0) += total - logits.row(i)[targets[i]];

@@ -54,7 +54,7 @@ struct passes {
         double sum = 0, wanted = 0, dot = 0;
         for (int j = 0; j < vocab; ++j) sum += std::exp(double(student[j])), wanted += std::exp(double(want[j]));
         for (int j = 0; j < vocab; ++j) dot += std::exp(double(want[j])) / wanted * student[j];
-        *s.head.loss.row(x.member()) += std::log(sum) - dot;
+        *s.head.loss.row(i / nn::row_tile) += std::log(sum) - dot;
         for (int j = 0; j < vocab; ++j)
           student[j] = float(seed * (std::exp(double(student[j])) / sum - std::exp(double(want[j])) / wanted));
       }
@@ -109,7 +109,7 @@ struct passes {
     x.zero(b.num_rows(), t.d_stream);
     Model::norm_layer::backward_input(x, b, weights.model.norm, s.head.norm, s.head.in, scratch.d_branch, t.d_stream);
     x.barrier();
-    Model::norm_layer::backward_weight(x, sink.model.norm, s.head.norm);
+    Model::norm_layer::backward_weight(x, b, sink.model.norm, s.head.norm);
     x.barrier();
   }
 };

@@ -51,7 +51,7 @@ void transformers_agrees() {
     t.engine().evaluate(x, rows.view());
   };
   t.team().run(region);
-  double const loss = t.engine().loss_sum(t.team().size()) / double(rows.count());
+  double const loss = t.engine().loss_sum() / double(rows.count());
 
   std::ofstream(directory / "config.json") << config_of(R.model);
   std::ofstream(directory / "batch.json") << nlohmann::json{{"samples", rows.samples},

@@ -72,7 +72,7 @@ class generator {
                               .rotary_cos = memory_.rotary_cos,
                               .rotary_sin = memory_.rotary_sin};
       auto region = [&](int member) {
-        exec::cpu::executor<Compute> x(team, member, memory_.workspace(member));
+        exec::cpu::executor<Compute> x(team, member, memory_.workspace(member), memory_.shared());
         Model::decode(x, store, b, memory_.saved, cache_);
       };
       team.run(region);

@@ -17,11 +17,18 @@ struct activations {
 
   static constexpr std::int64_t bytes(std::int64_t num_rows, int members, std::int64_t keys) {
     return nn::activation_bytes<saved_type>(num_rows, members) + nn::activation_bytes<scratch_type>(num_rows, members) +
-           members * workspace_floats(keys) * 4 + rotary_bytes;
+           members * workspace_floats(keys) * 4 + shared_floats(num_rows) * 4 + rotary_bytes;
+  }
+  /// The team's shared memory: the packed left operand of a product, the rows or a weight's outputs.
+  static constexpr std::int64_t shared_floats(std::int64_t num_rows) {
+    return std::max(
+        product_workspace(std::max<std::int64_t>({num_rows, Model::vocab, Model::widest}), product_depth, false),
+        product_workspace(num_rows, Model::hidden, !std::is_same_v<Compute, float>));
   }
   /// One member's private memory; `keys` is the longest row of keys that attention meets.
   static constexpr std::int64_t workspace_floats(std::int64_t keys) {
-    return nn::align_up(std::max(linear_workspace(Model::widest), attention_workspace(keys, Model::head_dim)), 16);
+    return nn::align_up(
+        std::max(linear_workspace(Model::widest, Model::hidden), attention_workspace(keys, Model::head_dim)), 16);
   }
   static constexpr std::int64_t rotary_bytes =
       2 * nn::align_up(std::int64_t{Model::positions} * (Model::head_dim / 2) * 4);
@@ -32,7 +39,8 @@ struct activations {
     auto* p = nn::bind_activations(saved, memory_.data(), num_rows, members);
     p = nn::bind_activations(scratch, p, num_rows, members);
     workspace_ = reinterpret_cast<float*>(p);
-    rotary_cos = workspace_ + members * workspace_stride_;
+    shared_ = workspace_ + members * workspace_stride_;
+    rotary_cos = shared_ + shared_floats(num_rows);
     rotary_sin = rotary_cos + rotary_bytes / 8;
     constexpr int half = Model::head_dim / 2;
     for (int position = 0; position < Model::positions; ++position)
@@ -45,6 +53,7 @@ struct activations {
       }
   }
   float* workspace(int member) const { return workspace_ + member * workspace_stride_; }
+  float* shared() const { return shared_; }
   std::int64_t bytes() const { return memory_.bytes(); }
 
   saved_type saved{};
@@ -56,6 +65,7 @@ struct activations {
   buffer memory_;
   std::int64_t workspace_stride_;
   float* workspace_ = nullptr;
+  float* shared_ = nullptr;
 };
 
 }  // namespace tenon::exec

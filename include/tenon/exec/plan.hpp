@@ -45,6 +45,8 @@ constexpr run_plan make_plan(int members = 1) {
   constexpr auto forward = exec::count::evaluate<model, compute>(samples, sequence);
   static_assert(counted.workspace <= exec::activations<model, compute>::workspace_floats(sequence),
                 "[tenon.plan] a layer asks for more private workspace than the executor has");
+  static_assert(counted.shared <= exec::activations<model, compute>::shared_floats(samples * sequence),
+                "[tenon.plan] a layer asks for more shared workspace than the executor has");
   run_plan p;
   p.parameters = layout::parameters;
   p.master_bytes = p.gradient_bytes = layout::total * 4;

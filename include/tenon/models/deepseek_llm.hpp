@@ -148,7 +148,7 @@ struct deepseek_llm {
     x.zero(b.num_rows(), t.d_stream);
     norm_layer::backward_input(x, b, weights.model.norm, s.head.norm, s.head.in, t.block.d_branch, t.d_stream);
     x.barrier();
-    norm_layer::backward_weight(x, sink.model.norm, s.head.norm);
+    norm_layer::backward_weight(x, b, sink.model.norm, s.head.norm);
   }
 
   template <nn::mode M, class X, class Store, class T>

@@ -29,7 +29,7 @@ struct language_head {
     rows<T, Hidden> normed;
     block<float, chunk, Vocab> logits;
     block<T, std::is_same_v<T, float> ? 0 : chunk, Vocab> d_logits;  ///< fp32: the gradient replaces the logits
-    per_member<double, 1> loss;                                      ///< each member's sum of -log p in this step
+    per_tile<double, 1> loss;                                        ///< sum of -log p in this step, by tiles of rows
   };
 
   template <class T>
@@ -38,6 +38,12 @@ struct language_head {
       return {s.logits.data};
     else
       return {s.d_logits.data};
+  }
+
+  template <class T>
+  static constexpr per_tile<double, 1> loss_from(saved<T> const& s, std::int64_t row) {
+    static_assert(chunk % row_tile == 0);
+    return {s.loss.row(row / row_tile)};
   }
 
   template <class X, class T>
@@ -53,7 +59,7 @@ struct language_head {
     for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
-      x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, advance(b.targets, first), s.loss);
+      x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, advance(b.targets, first), loss_from(s, first));
       x.barrier();  // a shorter last chunk is divided in another way
     }
   }
@@ -69,7 +75,7 @@ struct language_head {
       rows<float, Vocab> const logits{s.logits.data};
       auto const d_logits = gradient_of(s);
       x.linear(n, in, projection, logits);
-      x.cross_entropy_gradient(n, logits, advance(b.targets, first), seed, d_logits, s.loss);
+      x.cross_entropy_gradient(n, logits, advance(b.targets, first), seed, d_logits, loss_from(s, first));
       x.linear_backward_input(n, d_logits, projection, rows<float, Hidden>{d_normed.row(first)}, 0.f);
       x.barrier();
       x.linear_backward_weight(n, d_logits, in, sink);

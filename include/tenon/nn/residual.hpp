@@ -43,7 +43,7 @@ struct residual {
                                         typename Norm::template params<gradients> const& norm,
                                         typename Inner::template params<gradients> const& inner, saved<T> const& s) {
     Inner::backward_weight(x, b, inner, s.inner);
-    Norm::backward_weight(x, norm, s.norm);
+    Norm::backward_weight(x, b, norm, s.norm);
   }
 };
 

@@ -18,7 +18,7 @@ struct rmsnorm {
   template <class T>
   struct saved {
     rows<float, 1> inverse_rms;
-    per_member<float, Hidden> d_weight;  ///< partial sums of the weight's gradient, one per member of the team
+    per_tile<float, Hidden> d_weight;  ///< partial sums of the weight's gradient
   };
 
   template <class X, class T>
@@ -36,8 +36,8 @@ struct rmsnorm {
   }
 
   template <class X, class T>
-  static constexpr void backward_weight(X& x, params<gradients> const& g, saved<T> const& s) {
-    x.add_members(g.weight, s.d_weight);
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+    x.add_tiles(b.num_rows(), g.weight, s.d_weight);
   }
 };
 

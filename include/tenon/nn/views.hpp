@@ -46,7 +46,40 @@ struct block {
   constexpr T* row(std::int64_t r) const { return advance(data, r * Width); }
 };
 
-/// One row of `Width` for each member of the executor's team: partial sums that are later added in the team's order.
+/// Rows that stay together when they are divided among the members of a team.
+inline constexpr std::int64_t row_tile = 32;
+constexpr std::int64_t num_row_tiles(std::int64_t num_rows) { return (num_rows + row_tile - 1) / row_tile; }
+
+/// One row of `Width` for each tile of rows: partial sums that are later added in the order of the tiles, so that the
+/// total has the same bits for any number of members.
+template <class T, int Width>
+struct per_tile {
+  using leaf = per_tile;
+  using value_type = T;
+  static constexpr int width = Width;
+  static constexpr std::int64_t bytes(std::int64_t num_rows, int) {
+    return num_row_tiles(num_rows) * Width * std::int64_t(sizeof(T));
+  }
+  T* data = nullptr;
+  constexpr T* row(std::int64_t tile) const { return advance(data, tile * Width); }
+};
+
+/// Sets each member's own tiles to zero.
+template <class X, class T>
+constexpr void clear_tiles(X& x, per_tile<T, 1> const& sums, std::int64_t num_rows) {
+  x.rows(num_rows, [&](auto first, auto last) {
+    for (auto tile = first / row_tile; tile < num_row_tiles(last); ++tile) *sums.row(tile) = 0;
+  });
+}
+/// Total of the tiles' sums, in their order.
+template <class T>
+constexpr T sum_of_tiles(per_tile<T, 1> const& sums, std::int64_t num_rows) {
+  T total = 0;
+  for (std::int64_t tile = 0; tile < num_row_tiles(num_rows); ++tile) total += *sums.row(tile);
+  return total;
+}
+
+/// One row of `Width` for each member of the executor's team.
 template <class T, int Width>
 struct per_member {
   using leaf = per_member;

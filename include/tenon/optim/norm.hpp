@@ -6,7 +6,12 @@
 
 namespace tenon::optim {
 
-/// Sum of squares of this member's part of a flat fp32 buffer: fp32 within runs of 4096 elements, fp64 across them.
+/// Elements of a flat buffer that one member handles at a time, in the norm and in the update. Fixed, so that the norm
+/// has the same bits for any number of members.
+inline constexpr std::int64_t chunk = 1 << 14;
+constexpr std::int64_t num_chunks(std::int64_t size) { return (size + chunk - 1) / chunk; }
+
+/// Sum of squares of a part of a flat fp32 buffer: fp32 within runs of 4096 elements, fp64 across them.
 /// Infinity or NaN anywhere makes the sum infinite or NaN: the overflow check of loss scaling costs nothing more.
 inline double sum_of_squares(float const* x, std::int64_t n) {
   using namespace exec::cpu;

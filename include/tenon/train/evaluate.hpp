@@ -26,7 +26,7 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
       t.engine().evaluate(x, rows_of(room, 0, room.samples));
     };
     t.team().run(region);
-    total += t.engine().loss_sum(t.team().size());
+    total += t.engine().loss_sum();
   }
   return total;
 }

@@ -18,7 +18,7 @@ class static_engine {
 
   /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample.
   static_engine(std::int64_t num_rows, std::int64_t keys, int members, double rope_theta)
-      : memory_(num_rows, members, keys, rope_theta), places_(exec::parameter_places<Model>()) {}
+      : num_rows_(num_rows), memory_(num_rows, members, keys, rope_theta), places_(exec::parameter_places<Model>()) {}
 
   std::vector<nn::parameter_place> const& places() const { return places_; }
   std::int64_t size() const { return store_.size; }  ///< elements of the flat buffers
@@ -31,15 +31,11 @@ class static_engine {
   auto const& store() const { return store_; }
   auto const& memory() const { return memory_; }
 
-  executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member)}; }
+  executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member), memory_.shared()}; }
 
-  void clear_loss(executor& x) const { *memory_.saved.head.loss.row(x.member()) = 0; }
-  /// Sum of -log p over the rows with a target since `clear_loss`, in the order of the members.
-  double loss_sum(int members) const {
-    double total = 0;
-    for (int m = 0; m < members; ++m) total += *memory_.saved.head.loss.row(m);
-    return total;
-  }
+  void clear_loss(executor& x) const { nn::clear_tiles(x, memory_.saved.head.loss, num_rows_); }
+  /// Sum of -log p over the rows with a target since `clear_loss`, in the order of the rows.
+  double loss_sum() const { return nn::sum_of_tiles(memory_.saved.head.loss, num_rows_); }
 
   void forward_backward(executor& x, nn::micro_batch b, float seed, bool first) const {
     b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;
@@ -51,6 +47,7 @@ class static_engine {
   }
 
  private:
+  std::int64_t num_rows_;
   exec::parameter_store<Model, Compute> store_;
   exec::activations<Model, Compute> memory_;
   std::vector<nn::parameter_place> places_;

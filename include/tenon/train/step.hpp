@@ -35,8 +35,14 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
       engine.forward_backward(x, rows_of(batch, first, t.micro_samples()), seed, first == 0);
     x.barrier();
 
-    auto const mine = x.part(engine.size(), 1024);
-    t.squares(member) = optim::sum_of_squares(engine.gradient() + mine.first, mine.size());
+    auto const size = engine.size();
+    auto const each_chunk = [&](auto f) {  // f(chunk, its first element, its last)
+      x.tasks(optim::num_chunks(size),
+              [&](std::int64_t c) { f(c, c * optim::chunk, std::min(size, (c + 1) * optim::chunk)); });
+    };
+    each_chunk([&](std::int64_t c, std::int64_t first, std::int64_t last) {
+      t.squares(c) = optim::sum_of_squares(engine.gradient() + first, last - first);
+    });
     x.barrier();
     double const norm = t.norm();  // every member computes the same number
     if (member == 0) report.gradient_norm = norm;
@@ -44,14 +50,16 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
 
     auto const factor = float(optim::clip_factor(norm, r.optimizer.clip) / t.loss_scale());
     auto const constants = Trainer::optimizer::prepare(r.optimizer, report.learning_rate, state.updates + 1, factor);
-    optim::for_each_region(t.regions(), mine.first, mine.last, [&](std::int64_t first, std::int64_t last, bool decays) {
-      Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), first, last,
-                                 decays);
+    each_chunk([&](std::int64_t, std::int64_t first, std::int64_t last) {
+      optim::for_each_region(t.regions(), first, last, [&](std::int64_t from, std::int64_t to, bool decays) {
+        Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), from, to,
+                                   decays);
+      });
     });
   };
   t.team().run(region);
 
-  report.loss = engine.loss_sum(t.team().size()) / double(report.count > 0 ? report.count : 1);
+  report.loss = engine.loss_sum() / double(report.count > 0 ? report.count : 1);
   report.skipped = !std::isfinite(report.gradient_norm);
   bool lost = report.skipped;
   if constexpr (Trainer::scales_loss) {

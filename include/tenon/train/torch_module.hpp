@@ -91,11 +91,11 @@ class autograd_engine {
   void refresh_copy() const {}
   Module& module() const { return *module_; }
 
-  executor on(exec::cpu::team& t, int member) const { return {t, member, nullptr}; }
+  executor on(exec::cpu::team& t, int member) const { return {t, member, nullptr, nullptr}; }
   void clear_loss(executor& x) const {
     if (x.member() == 0) loss_ = 0;
   }
-  double loss_sum(int) const { return loss_; }
+  double loss_sum() const { return loss_; }
 
   void forward_backward(executor& x, nn::micro_batch const& b, float seed, bool first) const {
     x.serial([&] {

@@ -48,7 +48,7 @@ class trainer : public checked<R> {
         engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
         optimizer_(engine_.size()),
         regions_(optim::regions(engine_.places(), engine_.size())),
-        squares_(std::size_t(members) * 8) {
+        squares_(std::size_t(optim::num_chunks(engine_.size()))) {
     if constexpr (scales_loss) scaler_.scale = r.precision.initial_scale;
     engine_.initialise(r.seed.value, initial_deviation(r.model));
   }
@@ -69,12 +69,12 @@ class trainer : public checked<R> {
   double learning_rate() const {
     return recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch));
   }
-  /// One member's sum of squares; members sit on cache lines of their own.
-  double& squares(int member) { return squares_[std::size_t(member) * 8]; }
-  /// Norm of the unscaled gradient, added up in the members' order.
+  /// Sum of squares of one chunk of the gradient.
+  double& squares(std::int64_t chunk) { return squares_[std::size_t(chunk)]; }
+  /// Norm of the unscaled gradient, added up in the order of the chunks.
   double norm() const {
     double total = 0;
-    for (int m = 0; m < team_.size(); ++m) total += squares_[std::size_t(m) * 8];
+    for (double s : squares_) total += s;
     return std::sqrt(total) / scaler_.scale;
   }
   void advance(data::micro_batch const& batch, std::int64_t count) {
@@ -95,7 +95,7 @@ class trainer : public checked<R> {
         return std::tuple{};
     }();
     auto own = [&] {
-      if constexpr (requires(detail::probe& p) { engine_.visit_state(p); })
+      if constexpr (requires(detail::probe & p) { engine_.visit_state(p); })
         return std::tuple{engine_component<engine_type>{&engine_}};
       else
         return std::tuple{};

@@ -20,6 +20,7 @@ class executor {
   std::int64_t attention_flops = 0;  ///< scores and mixtures
   std::int64_t other_flops = 0;      ///< norms, rotations, gates, softmax: a rough count, for information
   std::int64_t workspace = 0;        ///< floats, the largest that one operation needs for one member
+  std::int64_t shared = 0;           ///< floats, the largest that one operation needs for the whole team
 
   constexpr std::int64_t flops() const { return gemm_flops + attention_flops + other_flops; }
 
@@ -34,21 +35,22 @@ class executor {
   template <class T, class Out, int N, int K, nn::role R, nn::initializer I, int D>
   constexpr void linear(std::int64_t n, nn::rows<T, K>, nn::weight<T, N, K, R, I, D> const&, nn::rows<Out, N>) {
     gemm(n, N, K);
-    if constexpr (!std::is_same_v<Out, float>) workspace = std::max(workspace, linear_workspace(N));
+    workspace = std::max(workspace, std::is_same_v<Out, float> ? linear_workspace(0, 0) : linear_workspace(N, K));
+    shared = std::max(shared, product_workspace(n, K, !std::is_same_v<Out, float>));
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   constexpr void linear_add(std::int64_t n, nn::rows<T, K>, nn::weight<T, N, K, R, I, D> const&, nn::rows<float, N>) {
-    gemm(n, N, K);
+    product(n, N, K, n, K);
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   constexpr void linear_backward_input(std::int64_t n, nn::rows<T, N>, nn::weight<T, N, K, R, I, D> const&,
                                        nn::rows<float, K>, float) {
-    gemm(n, N, K);
+    product(n, N, K, n, N);
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   constexpr void linear_backward_weight(std::int64_t n, nn::rows<T, N>, nn::rows<T, K>,
                                         nn::gradient<N, K, R, I, D> const&) {
-    gemm(n, N, K);
+    product(n, N, K, N, n);
   }
 
   template <int N>
@@ -64,12 +66,11 @@ class executor {
   }
   template <class T, int N, nn::role R, nn::initializer I, int D>
   constexpr void rmsnorm_backward(std::int64_t n, nn::rows<float, N>, nn::weight<T, 1, N, R, I, D> const&,
-                                  nn::rows<float, 1>, nn::rows<float, N>, nn::rows<float, N>,
-                                  nn::per_member<float, N>) {
+                                  nn::rows<float, 1>, nn::rows<float, N>, nn::rows<float, N>, nn::per_tile<float, N>) {
     other_flops += 11 * n * N;
   }
   template <int N, nn::role R, nn::initializer I, int D>
-  constexpr void add_members(nn::gradient<1, N, R, I, D> const&, nn::per_member<float, N>) {}
+  constexpr void add_tiles(std::int64_t, nn::gradient<1, N, R, I, D> const&, nn::per_tile<float, N>) {}
   template <class T, int N>
   constexpr void swiglu(std::int64_t n, nn::rows<T, N>, nn::rows<T, N>, nn::rows<T, N>) {
     other_flops += 5 * n * N;
@@ -103,17 +104,23 @@ class executor {
     other_flops += b.num_rows() * N;
   }
   template <int V>
-  constexpr void cross_entropy(std::int64_t n, nn::rows<float, V>, std::int32_t const*, nn::per_member<double, 1>) {
+  constexpr void cross_entropy(std::int64_t n, nn::rows<float, V>, std::int32_t const*, nn::per_tile<double, 1>) {
     other_flops += 3 * n * V;
   }
   template <class T, int V>
   constexpr void cross_entropy_gradient(std::int64_t n, nn::rows<float, V>, std::int32_t const*, float, nn::rows<T, V>,
-                                        nn::per_member<double, 1>) {
+                                        nn::per_tile<double, 1>) {
     other_flops += 4 * n * V;
   }
 
  private:
   constexpr void gemm(std::int64_t m, std::int64_t n, std::int64_t k) { gemm_flops += 2 * m * n * k; }
+  /// The same, with an fp32 result whose left operand has `lines` of `depth`.
+  constexpr void product(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t lines, std::int64_t depth) {
+    gemm(m, n, k);
+    workspace = std::max(workspace, linear_workspace(0, 0));
+    shared = std::max(shared, product_workspace(lines, depth, false));
+  }
   /// (row, key) pairs of a causal micro-batch whose samples are one document each.
   static constexpr std::int64_t pairs(nn::micro_batch const& b) {
     return b.samples * (b.sequence * b.past + b.sequence * (b.sequence + 1) / 2);

@@ -2,11 +2,13 @@
 #include <algorithm>
 
 #include "tenon/exec/cpu/attention_kernels.hpp"
+#include "tenon/exec/cpu/gemm.hpp"
 #include "tenon/exec/cpu/norm_kernels.hpp"
+#include "tenon/exec/cpu/product.hpp"
 #include "tenon/exec/cpu/team.hpp"
 #include "tenon/nn/views.hpp"
 
-namespace tenon::exec::cpu {
+namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 
 /// What the layers are written against, on CPU. Every member of the team holds one and calls the same functions.
 ///
@@ -23,7 +25,9 @@ class executor {
     std::int64_t size() const { return last - first; }
   };
 
-  executor(team& t, int member, float* workspace) : team_(&t), member_(member), workspace_(workspace) {}
+  /// `workspace`: private memory of this member; `shared`: memory of the whole team.
+  executor(team& t, int member, float* workspace, float* shared)
+      : team_(&t), member_(member), workspace_(workspace), shared_(shared) {}
 
   int member() const { return member_; }
   int members() const { return team_->size(); }
@@ -31,9 +35,25 @@ class executor {
   float* workspace() const { return workspace_; }
 
   /// This member's part of `n` items, in multiples of `grain`.
-  range part(std::int64_t n, std::int64_t grain = 1) const {
+  range part(std::int64_t n, std::int64_t grain = nn::row_tile) const {
     std::int64_t const units = (n + grain - 1) / grain, size = members();
     return {std::min(n, units * member_ / size * grain), std::min(n, units * (member_ + 1) / size * grain)};
+  }
+
+  /// f(task) for task 0 to count - 1, each on the member that is free first. Stands between two barriers.
+  template <class F>
+  void tasks(std::int64_t count, F&& f) const {
+    if (members() == 1) {
+      for (std::int64_t task = 0; task < count; ++task) f(task);
+    } else {
+      for (auto task = team_->take(); task < count; task = team_->take()) f(task);
+    }
+  }
+  /// Into how many runs of lines a panel of columns is cut, so that there are some tasks for each member.
+  std::int64_t runs_per_panel(std::int64_t panels, std::int64_t lines) const {
+    std::int64_t const wanted = 4 * members();
+    if (members() == 1 || panels >= wanted) return 1;
+    return std::clamp<std::int64_t>((wanted + panels - 1) / panels, 1, std::max<std::int64_t>(1, lines / 64));
   }
 
   /// f(first, last) on this member's rows.
@@ -75,15 +95,33 @@ class executor {
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   void linear_backward_input(std::int64_t n, nn::rows<T, N> d_out, nn::weight<T, N, K, R, I, D> const& w,
                              nn::rows<float, K> d_in, float beta) const {
-    auto const r = part(n);
-    gemm(op::none, op::none, r.size(), K, N, d_out.row(r.first), N, w.data, K, beta, d_in.row(r.first), K);
+    if constexpr (own_product<T>) {
+      multiply_panels<K, N>(n, operand<T>{d_out.data, N, 1}, operand<T>{w.data, 1, K},
+                            fp32_target{d_in.data, K, beta == 0.f ? nullptr : d_in.data, K});
+    } else {
+      library_tiles(n, [&](std::int64_t first, std::int64_t count) {
+        gemm(op::none, op::none, count, K, N, d_out.row(first), N, w.data, K, beta, d_in.row(first), K);
+      });
+    }
   }
   /// sink = beta * sink + d_out^T in. Reads all members' rows; each member owns some rows of the sink.
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   void linear_backward_weight(std::int64_t n, nn::rows<T, N> d_out, nn::rows<T, K> in,
                               nn::gradient<N, K, R, I, D> const& g) const {
-    auto const r = part(N, 16);
-    gemm(op::transpose, op::none, r.size(), K, n, d_out.data + r.first, N, in.data, K, g.beta, g.data + r.first * K, K);
+    if constexpr (own_product<T>) {
+      operand<T> const left{d_out.data, 1, N}, right{in.data, 1, K};
+      fp32_target const target{g.data, K, g.beta == 0.f ? nullptr : g.data, K};
+      if (small(N, K, n)) {
+        auto const r = part(N);
+        product_alone(r.first, r.last, K, n, left, right, target, small_room<T>(), panel_room<T>());
+      } else {
+        product(*this, N, K, n, left, right, target, shared_room<T>(), panel_room<T>());
+      }
+    } else {
+      library_tiles(N, [&](std::int64_t first, std::int64_t count) {
+        gemm(op::transpose, op::none, count, K, n, d_out.data + first, N, in.data, K, g.beta, g.data + first * K, K);
+      });
+    }
   }
 
   // ---- Row operations.
@@ -108,27 +146,29 @@ class executor {
       for (auto i = first; i < last; ++i) *inverse_rms.row(i) = rmsnorm_row<N>(in.row(i), w.data, epsilon, out.row(i));
     });
   }
-  /// d_stream += the norm's input gradient; this member's share of the weight's gradient replaces its row of d_weight.
+  /// d_stream += the norm's input gradient; the sums of the weight's gradient over each tile of rows go to d_weight.
   template <class T, int N, nn::role R, nn::initializer I, int D>
   void rmsnorm_backward(std::int64_t n, nn::rows<float, N> in, nn::weight<T, 1, N, R, I, D> const& w,
                         nn::rows<float, 1> inverse_rms, nn::rows<float, N> d_out, nn::rows<float, N> d_stream,
-                        nn::per_member<float, N> d_weight) const {
-    float* const mine = d_weight.row(member_);
-    std::fill(mine, mine + N, 0.f);
+                        nn::per_tile<float, N> d_weight) const {
     rows(n, [&](auto first, auto last) {
-      for (auto i = first; i < last; ++i)
-        rmsnorm_row_backward<N>(in.row(i), w.data, *inverse_rms.row(i), d_out.row(i), d_stream.row(i), mine);
+      for (auto i = first; i < last; ++i) {
+        float* const sums = d_weight.row(i / nn::row_tile);
+        if (i % nn::row_tile == 0) std::fill(sums, sums + N, 0.f);
+        rmsnorm_row_backward<N>(in.row(i), w.data, *inverse_rms.row(i), d_out.row(i), d_stream.row(i), sums);
+      }
     });
   }
-  /// sink = beta * sink + the members' partial sums, in the members' order. Reads all members' partial sums.
+  /// sink = beta * sink + the partial sums of `n` rows, in the order of the tiles. Reads all members' partial sums.
   template <int N, nn::role R, nn::initializer I, int D>
-  void add_members(nn::gradient<1, N, R, I, D> const& g, nn::per_member<float, N> partial) const {
+  void add_tiles(std::int64_t n, nn::gradient<1, N, R, I, D> const& g, nn::per_tile<float, N> partial) const {
     auto const r = part(N, 16);
-    for (auto j = r.first; j < r.last; ++j) {
-      float total = 0;
-      for (int m = 0; m < members(); ++m) total += partial.row(m)[j];
-      g.data[j] = (g.beta == 0.f ? 0.f : g.beta * g.data[j]) + total;
-    }
+    for_registers(r.size(), [&](std::int64_t i, std::int64_t c) {
+      auto const j = r.first + i;
+      vec total(0.f);
+      for (std::int64_t tile = 0; tile < nn::num_row_tiles(n); ++tile) total = total + load(partial.row(tile) + j, c);
+      store(g.beta == 0.f ? total : vec(g.beta) * load(g.data + j, c) + total, g.data + j, c);
+    });
   }
 
   template <class T, int N>
@@ -160,27 +200,25 @@ class executor {
   void attention(nn::micro_batch const& b, nn::rows<T, N> q, nn::rows<T, Kv> k, nn::rows<T, Kv> v, nn::rows<T, N> out,
                  nn::rows<float, Heads> log_sum_exp) const {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
-    auto const tiles = part(b.samples * KvHeads);
-    for (auto t = tiles.first; t < tiles.last; ++t) {
+    tasks(b.samples * KvHeads, [&](std::int64_t t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
       attention_tile<dim, group, T>(b.sequence, b.past, b.document_start + row, {q.row(row) + head * group * dim, N},
                                     {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv},
                                     {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group, Heads,
                                     workspace_);
-    }
+    });
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
   void attention_backward(nn::micro_batch const& b, nn::rows<T, N> q, nn::rows<T, Kv> k, nn::rows<T, Kv> v,
                           nn::rows<T, N> out, nn::rows<float, Heads> log_sum_exp, nn::rows<float, N> d_out) const {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
-    auto const tiles = part(b.samples * KvHeads);
-    for (auto t = tiles.first; t < tiles.last; ++t) {
+    tasks(b.samples * KvHeads, [&](std::int64_t t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
       attention_tile_backward<dim, group, T>(
           b.sequence, b.document_start + row, {q.row(row) + head * group * dim, N}, {k.row(row) + head * dim, Kv},
           {v.row(row) + head * dim, Kv}, {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group,
           Heads, {d_out.row(row) + head * group * dim, N}, workspace_);
-    }
+    });
   }
 
   // ---- Embedding and loss.
@@ -209,19 +247,20 @@ class executor {
 
   template <int V>
   void cross_entropy(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets,
-                     nn::per_member<double, 1> loss) const {
+                     nn::per_tile<double, 1> loss) const {
     rows(n, [&](auto first, auto last) {
       for (auto i = first; i < last; ++i)
-        if (targets[i] >= 0) *loss.row(member_) += cross_entropy_row(logits.row(i), V, targets[i]);
+        if (targets[i] >= 0) *loss.row(i / nn::row_tile) += cross_entropy_row(logits.row(i), V, targets[i]);
     });
   }
   template <class T, int V>
   void cross_entropy_gradient(std::int64_t n, nn::rows<float, V> logits, std::int32_t const* targets, float seed,
-                              nn::rows<T, V> d_logits, nn::per_member<double, 1> loss) const {
+                              nn::rows<T, V> d_logits, nn::per_tile<double, 1> loss) const {
     rows(n, [&](auto first, auto last) {
       for (auto i = first; i < last; ++i) {
         if (targets[i] >= 0)
-          *loss.row(member_) += cross_entropy_row_gradient(logits.row(i), V, targets[i], seed, d_logits.row(i));
+          *loss.row(i / nn::row_tile) +=
+              cross_entropy_row_gradient(logits.row(i), V, targets[i], seed, d_logits.row(i));
         else
           std::fill(d_logits.row(i), d_logits.row(i + 1), T{});
       }
@@ -232,6 +271,44 @@ class executor {
   /// Fewer rows than this for each member: the columns are divided instead, and every member reads all rows.
   static constexpr std::int64_t few_rows = 4;
 
+  template <class T>
+  word<T>* panel_room() const {
+    return reinterpret_cast<word<T>*>(workspace_ + small_product);
+  }
+  template <class T>
+  word<T>* small_room() const {
+    return reinterpret_cast<word<T>*>(workspace_);
+  }
+  template <class T>
+  word<T>* shared_room() const {
+    return reinterpret_cast<word<T>*>(shared_);
+  }
+  /// A product that is done sooner than the team has met: each member takes its own lines and nobody waits.
+  bool small(std::int64_t m, std::int64_t n, std::int64_t k) const {
+    return members() == 1 ? (m + 7) / 8 * 8 * k <= small_product
+                          : m * n * k < (1 << 21) && (m + 7) / 8 * 8 * k <= small_product;
+  }
+  /// f(first, count) for tiles of `m` lines whose size does not depend on the team's: the library's sums may depend on
+  /// the shape that it is asked for, and the bits are to be the same for any number of members.
+  template <class F>
+  void library_tiles(std::int64_t m, F&& f) const {
+    constexpr std::int64_t tile = 128;
+    barrier();
+    tasks((m + tile - 1) / tile,
+          [&](std::int64_t task) { f(task * tile, std::min<std::int64_t>(tile, m - task * tile)); });
+    barrier();
+  }
+  /// target = base + left right^T for rows of activations: N columns, K long.
+  template <int N, int K, class T, class Target>
+  void multiply_panels(std::int64_t m, operand<T> left, operand<T> right, Target target) const {
+    if (small(m, N, K)) {
+      auto const r = part(m);
+      product_alone(r.first, r.last, N, K, left, right, target, small_room<T>(), panel_room<T>());
+    } else {
+      product(*this, m, N, K, left, right, target, shared_room<T>(), panel_room<T>());
+    }
+  }
+
   template <class T, class Out, int K, int N>
   void multiply(std::int64_t n, nn::rows<T, K> in, T const* w, nn::rows<Out, N> out, float beta) const {
     if (n < few_rows * members()) {
@@ -239,9 +316,16 @@ class executor {
       auto const c = part(N, 16);
       multiply_into(n, c.size(), in.data, w + c.first * K, K, out.data + c.first, N, beta);
       barrier();
+    } else if constexpr (own_product<T>) {
+      operand<T> const left{in.data, K, 1}, right{w, K, 1};
+      if constexpr (std::is_same_v<Out, float>)
+        multiply_panels<N, K>(n, left, right, fp32_target{out.data, N, beta == 0.f ? nullptr : out.data, N});
+      else
+        multiply_panels<N, K>(n, left, right, narrow_target<Out>{out.data, N});
     } else {
-      auto const r = part(n);
-      multiply_into(r.size(), N, in.row(r.first), w, K, out.row(r.first), N, beta);
+      library_tiles(n, [&](std::int64_t first, std::int64_t count) {
+        multiply_into(count, N, in.row(first), w, K, out.row(first), N, beta);
+      });
     }
   }
   template <class T, class Out>
@@ -261,6 +345,7 @@ class executor {
   team* team_;
   int member_;
   float* workspace_;
+  float* shared_;
 };
 
-}  // namespace tenon::exec::cpu
+}  // namespace tenon::exec::cpu::inline CPU_CAPABILITY

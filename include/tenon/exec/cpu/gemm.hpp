@@ -9,6 +9,12 @@
 #if !defined(TENON_HAVE_BF16_GEMM)
 #define TENON_HAVE_BF16_GEMM 0
 #endif
+// Whether tenon's own product is taken for operands of a type (decided by measurement at configure time).
+#if !defined(TENON_OWN_GEMM_FP32)
+#define TENON_OWN_GEMM_FP32 1
+#define TENON_OWN_GEMM_BF16 1
+#define TENON_OWN_GEMM_FP16 1
+#endif
 
 #if TENON_HAVE_MKL_GEMM
 extern "C" {
@@ -30,7 +36,7 @@ void cblas_gemm_f16f16f32(int layout, int trans_a, int trans_b, int m, int n, in
 #include <ATen/ops/mm.h>
 #endif
 
-/// The one door to matrix multiplication on CPU: LibTorch's own BLAS, called with one thread from inside the team's
+/// The library's matrix multiplication on CPU: LibTorch's own BLAS, called with one thread from inside the team's
 /// region.
 namespace tenon::exec::cpu {
 
@@ -67,6 +73,12 @@ class full_blas {
   full_blas(full_blas const&) = delete;
   full_blas& operator=(full_blas const&) = delete;
 };
+
+/// Whether products of T go to tenon's own kernel (product.hpp) or to the library.
+template <class T>
+inline constexpr bool own_product = std::is_same_v<T, float>      ? TENON_OWN_GEMM_FP32
+                                    : std::is_same_v<T, nn::bf16> ? TENON_OWN_GEMM_BF16
+                                                                  : TENON_OWN_GEMM_FP16;
 
 /// Whether an operand is used as stored or transposed.
 enum class op : std::uint8_t { none, transpose };

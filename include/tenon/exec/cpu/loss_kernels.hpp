@@ -1,7 +1,7 @@
 #pragma once
 #include "tenon/exec/cpu/vector.hpp"
 
-namespace tenon::exec::cpu {
+namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 
 /// Largest value of a row.
 inline float max_of(float const* x, std::int64_t n) {
@@ -15,17 +15,11 @@ inline float max_of(float const* x, std::int64_t n) {
 
 /// exp(x - shift) in place; returns the sum.
 inline float exp_sum(float* x, std::int64_t n, float shift) {
-  vec total(0.f);
   vec const s(shift);
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    auto const e = (vec::loadu(x + i) - s).exp();
-    e.store(x + i);
-    total = total + e;
-  }
-  float sum = sum_lanes(total);
-  for (auto rest = n % lanes; rest > 0; --rest, ++i) sum += x[i] = std::exp(x[i] - shift);
-  return sum;
+  return reduce_sum(n, [&](std::int64_t i, std::int64_t c) {
+    store(exponential(load(x + i, c) - s), x + i, c);
+    return load(x + i, c);  // zero beyond the end
+  });
 }
 
 /// -log softmax(logits)[target]. Destroys the logits.
@@ -48,4 +42,4 @@ inline float cross_entropy_row_gradient(float* logits, std::int64_t vocab, std::
   return std::log(sum) + top - chosen;
 }
 
-}  // namespace tenon::exec::cpu
+}  // namespace tenon::exec::cpu::inline CPU_CAPABILITY

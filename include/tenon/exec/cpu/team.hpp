@@ -54,12 +54,16 @@ class team {
     auto const generation = generation_.load(std::memory_order_acquire);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
       arrived_.store(0, std::memory_order_relaxed);
+      next_.store(0, std::memory_order_relaxed);
       generation_.fetch_add(1, std::memory_order_release);
       generation_.notify_all();
     } else {
       wait_while(generation_, generation);
     }
   }
+
+  /// The next task since the last barrier: 0, 1, 2, ... to whoever asks first.
+  std::int64_t take() { return next_.fetch_add(1, std::memory_order_relaxed); }
 
   /// Called by one member at a time (inside `serial`); the first failure is the one that `run` throws.
   void fail(std::exception_ptr e) {
@@ -72,12 +76,18 @@ class team {
     void* context = nullptr;
   };
 
+  /// Spins for a few microseconds, which is what members differ by where the cores are theirs; then gives the core to
+  /// whoever wants it, who may be the member that is waited for; then sleeps.
   static void wait_while(std::atomic<std::uint32_t>& value, std::uint32_t old) {
-    for (int spin = 0; spin < 20000; ++spin) {
+    for (int spin = 0; spin < spins; ++spin) {
       if (value.load(std::memory_order_acquire) != old) return;
 #if defined(__x86_64__)
-      _mm_pause();
+      if (spin < spins - yields) {
+        _mm_pause();
+        continue;
+      }
 #endif
+      std::this_thread::yield();
     }
     while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
   }
@@ -93,6 +103,8 @@ class team {
     }
   }
 
+  static constexpr int yields = 50, spins = 100 + yields;  // more spinning starves the others of a busy machine
+
   int size_;
   std::vector<std::thread> threads_;
   job job_;
@@ -100,6 +112,7 @@ class team {
   alignas(64) std::atomic<std::uint32_t> start_{0};
   alignas(64) std::atomic<std::uint32_t> generation_{0};
   alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<std::int64_t> next_{0};
 };
 
 }  // namespace tenon::exec::cpu
