@@ -2,10 +2,12 @@
 #include <ATen/ops/empty.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "exec/memory_watch.hpp"
 #include "support/micro_batch.hpp"
 #include "support/test.hpp"
+#include "tenon/deploy/generate.hpp"
 #include "tenon/exec/plan.hpp"
 #include "tenon/train/step.hpp"
 #include "tenon/train/trainer.hpp"
@@ -62,6 +64,32 @@ void watch(int members) {
   EXPECT_EQ(steps.mappings(), 0);
 }
 
+/// Decoding of one sequence after the first token; and the memory that it was made with.
+template <auto const& R>
+void watch_decoding(int members) {
+  using model = models::of_recipe<R>;
+  using compute = models::compute_of<R>;
+  exec::parameter_store<model, compute> store;
+  store.initialise(1, 0.5);
+  store.refresh_copy();
+  exec::cpu::team team(members);
+  memory_watch construction;
+  deploy::generator<model, compute> g(64, members, 10000);
+  using cache = typename model::template cache<compute>;
+  EXPECT_EQ(construction.mapped_bytes(), (exec::forward_activations<model, compute, 1>::bytes(64, members, 64) + nn::activation_bytes<cache>(64, members)));
+  std::vector<std::int32_t> const prompt{1, 2, 3};
+  std::int64_t tokens = 0, allocated = 0, mapped = 0;
+  std::optional<memory_watch> watch;
+  g.run(team, store, prompt, 512, {.temperature = 0.7}, [&](std::int32_t) {
+    if (watch) allocated += watch->allocations(), mapped += watch->mappings();
+    ++tokens;
+    watch.emplace();
+  }, [](std::int32_t) { return false; });
+  EXPECT_EQ(tokens, 61);
+  EXPECT_EQ(allocated, 0);
+  EXPECT_EQ(mapped, 0);
+}
+
 }  // namespace
 
 TEST("the watch sees what it should") {
@@ -80,4 +108,10 @@ TEST("construction maps what the plan says; steps and evaluations allocate nothi
   SUBCASE("fp32, two members") { watch<fp32>(2); }
   SUBCASE("bf16, two members") { watch<bf16>(2); }
   SUBCASE("fp16 with recomputation, two members") { watch<recomputed>(2); }
+}
+
+TEST("decoding allocates nothing after the first token, and has the memory of one block and a cache") {
+  SUBCASE("fp32, one member") { watch_decoding<fp32>(1); }
+  SUBCASE("fp32, two members") { watch_decoding<fp32>(2); }
+  SUBCASE("bf16, two members") { watch_decoding<bf16>(2); }
 }

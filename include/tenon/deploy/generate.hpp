@@ -62,6 +62,7 @@ class generator {
     std::vector<std::int32_t> positions(static_cast<std::size_t>(length_)), start(static_cast<std::size_t>(length_), 0);
     for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = std::int32_t(i);
     std::vector<std::pair<float, std::int32_t>> room;
+    room.reserve(std::size_t(vocab)), text.reserve(std::size_t(length_));  // a token allocates nothing
     for (std::int64_t past = 0; std::int64_t(text.size()) < length_;) {
       nn::micro_batch const b{.samples = 1,
                               .sequence = std::int64_t(text.size()) - past,
@@ -89,7 +90,7 @@ class generator {
 
  private:
   std::int64_t length_;
-  exec::activations<Model, Compute> memory_;
+  exec::forward_activations<Model, Compute, 1> memory_;
   exec::buffer cache_memory_;
   typename Model::template cache<Compute> cache_{};
 };

@@ -8,22 +8,28 @@
 
 namespace tenon::exec {
 
+/// In place of a scratch where nothing goes backward.
+struct forward_only {};
+
 /// Everything a model needs beside its parameters, made once at construction: what the backward pass needs (`saved`),
 /// scratch, each member's private workspace and the rotary tables. The step allocates nothing.
-template <class Model, class Compute>
+template <class Model, class Compute, class Saved = typename Model::template saved<Compute>,
+          class Scratch = typename Model::scratch>
 struct activations {
-  using saved_type = typename Model::template saved<Compute>;
-  using scratch_type = typename Model::scratch;
+  using saved_type = Saved;
+  using scratch_type = Scratch;
+  static constexpr bool backward = !std::is_same_v<Scratch, forward_only>;
 
   static constexpr std::int64_t bytes(std::int64_t num_rows, int members, std::int64_t keys) {
-    return nn::activation_bytes<saved_type>(num_rows, members) + nn::activation_bytes<scratch_type>(num_rows, members) +
-           members * workspace_floats(keys) * 4 + shared_floats(num_rows) * 4 + rotary_bytes;
+    return nn::activation_bytes<saved_type, backward>(num_rows, members) +
+           nn::activation_bytes<scratch_type>(num_rows, members) + members * workspace_floats(keys) * 4 +
+           shared_floats(num_rows) * 4 + rotary_bytes;
   }
-  /// The team's shared memory: the packed left operand of a product, the rows or a weight's outputs.
+  /// The team's shared memory: the packed left operand of a product, the rows or (going backward) a weight's outputs.
   static constexpr std::int64_t shared_floats(std::int64_t num_rows) {
-    return std::max(
-        product_workspace(std::max<std::int64_t>({num_rows, Model::vocab, Model::widest}), product_depth, false),
-        product_workspace(num_rows, Model::hidden, !std::is_same_v<Compute, float>));
+    std::int64_t const lines = backward ? std::max<std::int64_t>({num_rows, Model::vocab, Model::widest}) : num_rows;
+    return std::max(product_workspace(lines, product_depth, false),
+                    product_workspace(num_rows, Model::hidden, !std::is_same_v<Compute, float>));
   }
   /// One member's private memory; `keys` is the longest row of keys that attention meets.
   static constexpr std::int64_t workspace_floats(std::int64_t keys) {
@@ -36,7 +42,7 @@ struct activations {
   /// `num_rows`: the largest micro-batch; `keys`: the longest sequence (with a cache: the longest text).
   activations(std::int64_t num_rows, int members, std::int64_t keys, double rope_theta)
       : memory_(bytes(num_rows, members, keys)), workspace_stride_(workspace_floats(keys)) {
-    auto* p = nn::bind_activations(saved, memory_.data(), num_rows, members);
+    auto* p = nn::bind_activations<backward>(saved, memory_.data(), num_rows, members);
     p = nn::bind_activations(scratch, p, num_rows, members);
     workspace_ = reinterpret_cast<float*>(p);
     shared_ = workspace_ + members * workspace_stride_;
@@ -67,5 +73,11 @@ struct activations {
   float* workspace_ = nullptr;
   float* shared_ = nullptr;
 };
+
+/// The same where nothing is trained: one block's memory whatever the depth, nothing that only a backward pass reads.
+/// `LogitRows`: rows of logits at a time; a loss needs whole tiles, the next token's distribution one.
+template <class Model, class Compute, int LogitRows>
+using forward_activations =
+    activations<Model, Compute, typename Model::template forward_state<Compute, LogitRows>, forward_only>;
 
 }  // namespace tenon::exec

@@ -68,6 +68,12 @@ struct deepseek_llm {
     typename body_layers::template saved<T> body;
     typename head_layer::template saved<T> head;
   };
+  /// What `evaluate` and `decode` need where nothing is trained. `LogitRows`: as for the head.
+  template <class T, int LogitRows = head_layer::chunk>
+  struct forward_state {
+    typename body_layers::template forward_state<T> body;
+    typename head_layer::template saved<T, LogitRows> head;
+  };
   struct scratch {
     nn::rows<float, Hidden> d_stream;
     typename block_layer::scratch block;
@@ -111,16 +117,16 @@ struct deepseek_llm {
     }
   }
 
-  /// Forward only: adds -log p of each row with a target to `s.head.loss`.
-  template <class X, class Store, class T>
-  static constexpr void evaluate(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s) {
-    run<nn::mode::infer>(x, store, b, s, static_cast<cache<T> const*>(nullptr));
+  /// Forward only: adds -log p of each row with a target to `s.head.loss`. `State`: saved or forward_state.
+  template <class X, class Store, class State>
+  static constexpr void evaluate(X& x, Store& store, nn::micro_batch const& b, State const& s) {
+    run<nn::mode::infer>(x, store, b, s, static_cast<cache<typename X::compute> const*>(nullptr));
     head_layer::loss(x, b, projection(table_of_head(store), store.head()), s.head);
   }
 
   /// Appends the batch's rows to the cache and writes the logits of the last row to `s.head.logits` (row 0).
-  template <class X, class Store, class T>
-  static constexpr void decode(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, cache<T> const& kv) {
+  template <class X, class Store, class State, class T>
+  static constexpr void decode(X& x, Store& store, nn::micro_batch const& b, State const& s, cache<T> const& kv) {
     run<nn::mode::decode>(x, store, b, s, &kv);
     x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)},
              projection(table_of_head(store), store.head()), nn::rows<float, Vocab>{s.head.logits.data});
@@ -151,8 +157,8 @@ struct deepseek_llm {
     norm_layer::backward_weight(x, b, sink.model.norm, s.head.norm);
   }
 
-  template <nn::mode M, class X, class Store, class T>
-  static constexpr void run(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, cache<T> const* kv) {
+  template <nn::mode M, class X, class Store, class State, class T>
+  static constexpr void run(X& x, Store& store, nn::micro_batch const& b, State const& s, cache<T> const* kv) {
     table_layer::forward(x, b, store.embedding().model.embed_tokens, s.body.stream[0]);
     body_layers::template forward_only<M>(x, b, s.body, kv, s.head.in, [&](int i) { return store.block(i); });
     head_layer::normalise(x, b, store.head().model.norm, s.head);

@@ -33,15 +33,15 @@ struct attention {
   /// `backward_input` has used them.
   template <class T>
   struct saved_dx {
-    rows<T, Hidden> q;               ///< after the rotation
-    rows<float, Heads> log_sum_exp;  ///< of each head's scores
+    rows<T, Hidden> q;                              ///< after the rotation
+    backward_only<rows<float, Heads>> log_sum_exp;  ///< of each head's scores
   };
   /// For the weight half.
   template <class T>
   struct saved_dw {
     rows<T, Hidden> in;
     rows<T, Hidden> mixed;  ///< attention's output, before o_proj
-    rows<T, Hidden> d_out;
+    backward_only<rows<T, Hidden>> d_out;
   };
   /// Keys and values: of the micro-batch in training, of the whole text so far in decoding.
   template <class T>

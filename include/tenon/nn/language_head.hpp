@@ -22,14 +22,16 @@ struct language_head {
   template <class F>
   using matrix = typename F::template matrix<Vocab, Hidden, role::embedding, initializer::normal>;
 
-  template <class T>
+  /// `Rows`: of logits at a time; one is enough where no loss is taken.
+  template <class T, int Rows = chunk>
   struct saved {
     rows<float, Hidden> in;  ///< the stream after the last block
     typename Norm::template saved<T> norm;
     rows<T, Hidden> normed;
-    block<float, chunk, Vocab> logits;
-    block<T, std::is_same_v<T, float> ? 0 : chunk, Vocab> d_logits;  ///< fp32: the gradient replaces the logits
-    per_tile<double, 1> loss;                                        ///< sum of -log p in this step, by tiles of rows
+    block<float, Rows, Vocab> logits;
+    backward_only<block<T, std::is_same_v<T, float> ? 0 : Rows, Vocab>>
+        d_logits;              ///< fp32: the gradient replaces the logits
+    per_tile<double, 1> loss;  ///< sum of -log p in this step, by tiles of rows
   };
 
   template <class T>
@@ -40,24 +42,25 @@ struct language_head {
       return {s.d_logits.data};
   }
 
-  template <class T>
-  static constexpr per_tile<double, 1> loss_from(saved<T> const& s, std::int64_t row) {
-    static_assert(chunk % row_tile == 0);
+  template <class T, int Rows>
+  static constexpr per_tile<double, 1> loss_from(saved<T, Rows> const& s, std::int64_t row) {
+    static_assert(Rows % row_tile == 0, "[tenon.head_rows] a loss is taken over whole tiles of rows");
     return {s.loss.row(row / row_tile)};
   }
 
-  template <class X, class T>
+  template <class X, class T, int Rows>
   static constexpr void normalise(X& x, micro_batch const& b, typename Norm::template params<weights<T>> const& norm,
-                                  saved<T> const& s) {
+                                  saved<T, Rows> const& s) {
     Norm::forward(x, b, norm, s.norm, s.in, s.normed);
     x.barrier();  // chunks are divided among the members in another way than the whole micro-batch
   }
 
   /// Forward only: adds each row's -log p to the loss.
-  template <class X, class T>
-  static constexpr void loss(X& x, micro_batch const& b, matrix<weights<T>> const& projection, saved<T> const& s) {
-    for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
-      auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
+  template <class X, class T, int Rows>
+  static constexpr void loss(X& x, micro_batch const& b, matrix<weights<T>> const& projection,
+                             saved<T, Rows> const& s) {
+    for (std::int64_t first = 0; first < b.num_rows(); first += Rows) {
+      auto const n = std::min<std::int64_t>(Rows, b.num_rows() - first);
       x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
       x.cross_entropy(n, rows<float, Vocab>{s.logits.data}, advance(b.targets, first), loss_from(s, first));
       x.barrier();  // a shorter last chunk is divided in another way

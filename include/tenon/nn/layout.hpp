@@ -95,22 +95,27 @@ struct parameter_place {
 };
 
 /// Bytes that an activation aggregate needs for `num_rows` rows and `members` members of the team, padding included.
-template <class Aggregate>
+/// Without `Backward`, leaves that are `backward_only` take none.
+template <class Aggregate, bool Backward = true>
 constexpr std::int64_t activation_bytes(std::int64_t num_rows, int members) {
   std::int64_t total = 0;
   Aggregate a{};
-  for_each_leaf(
-      a, [&](auto const& view) { total += align_up(std::remove_cvref_t<decltype(view)>::bytes(num_rows, members)); });
+  for_each_leaf(a, [&](auto const& view) {
+    using view_t = std::remove_cvref_t<decltype(view)>;
+    if constexpr (Backward || !is_backward_only<view_t>) total += align_up(view_t::bytes(num_rows, members));
+  });
   return total;
 }
 
 /// Points the leaves of an activation aggregate at consecutive places from `base`; returns the first byte after them.
-template <class Aggregate>
+template <bool Backward = true, class Aggregate>
 std::byte* bind_activations(Aggregate& a, std::byte* base, std::int64_t num_rows, int members) {
   for_each_leaf(a, [&](auto& view) {
     using view_t = std::remove_cvref_t<decltype(view)>;
-    view.data = reinterpret_cast<typename view_t::value_type*>(base);
-    base += align_up(view_t::bytes(num_rows, members));
+    if constexpr (Backward || !is_backward_only<view_t>) {
+      view.data = reinterpret_cast<typename view_t::value_type*>(base);
+      base += align_up(view_t::bytes(num_rows, members));
+    }
   });
   return base;
 }

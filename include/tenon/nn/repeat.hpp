@@ -31,12 +31,15 @@ struct repeat {
   static constexpr int segments = (Count + slots - 1) / slots;
   static constexpr int inputs = Every == 0 ? Count : segments + slots - 1;
 
-  template <class T>
+  template <class T, int Inputs = inputs, int Slots = slots>
   struct saved {
-    std::array<rows<float, width>, inputs> stream;  ///< before each block, or before each segment and inside one
-    std::array<typename Block::template saved<T>, slots> block;
+    std::array<rows<float, width>, Inputs> stream;  ///< before each block, or before each segment and inside one
+    std::array<typename Block::template saved<T>, Slots> block;
     std::array<typename kept_of<T>::type, has_kept ? Count : 0> kept;
   };
+  /// For `forward_only` alone: one block's memory and two streams, whatever the depth.
+  template <class T>
+  using forward_state = saved<T, 2, 1>;
   template <class T>
   using cache = std::array<typename Block::template cache<T>, Count>;
 
@@ -70,8 +73,8 @@ struct repeat {
   }
 
   /// Forward only: one block's memory serves all, the stream alternates between two buffers.
-  template <mode M, class X, class T, class Acquire>
-  static constexpr void forward_only(X& x, micro_batch const& b, saved<T> const& s, cache<T> const* kv,
+  template <mode M, class X, class T, int Inputs, int Slots, class Acquire>
+  static constexpr void forward_only(X& x, micro_batch const& b, saved<T, Inputs, Slots> const& s, cache<T> const* kv,
                                      rows<float, width> out, Acquire acquire) {
     for (int i = 0; i < Count; ++i) {
       auto block = s.block[0];

@@ -17,8 +17,8 @@ struct rmsnorm {
   };
   template <class T>
   struct saved {
-    rows<float, 1> inverse_rms;
-    per_tile<float, Hidden> d_weight;  ///< partial sums of the weight's gradient
+    backward_only<rows<float, 1>> inverse_rms;
+    backward_only<per_tile<float, Hidden>> d_weight;  ///< partial sums of the weight's gradient
   };
 
   template <class X, class T>

@@ -29,7 +29,7 @@ struct swiglu {
   struct saved_dw {
     rows<T, Hidden> in;
     rows<T, Intermediate> activated;  ///< silu(gate) * up
-    rows<T, Hidden> d_out;
+    backward_only<rows<T, Hidden>> d_out;
   };
   template <class T>
   struct saved {

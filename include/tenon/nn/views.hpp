@@ -92,6 +92,16 @@ struct per_member {
   constexpr T* row(std::int64_t member) const { return advance(data, member * Width); }
 };
 
+/// A leaf that only the backward pass reads. Where there is none it takes no memory and its data is null.
+template <class Leaf>
+struct backward_only : Leaf {
+  using leaf = backward_only;
+};
+template <class Leaf>
+inline constexpr bool is_backward_only = false;
+template <class Leaf>
+inline constexpr bool is_backward_only<backward_only<Leaf>> = true;
+
 /// Static facts of one parameter tensor. A vector has Rows == 1 and rank 1.
 template <int Rows, int Cols, int Rank, role Role, initializer Init>
 struct parameter_facts {

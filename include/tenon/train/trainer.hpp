@@ -51,6 +51,8 @@ class trainer : public checked<R> {
         squares_(std::size_t(optim::num_chunks(engine_.size()))) {
     if constexpr (scales_loss) scaler_.scale = r.precision.initial_scale;
     engine_.initialise(r.seed.value, initial_deviation(r.model));
+    auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
+    team_.run(prepare);
   }
 
   recipe_type const& recipe() const { return recipe_; }

@@ -9,7 +9,8 @@
 namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 
 /// One tile: `queries` rows per query head starting at row `past` of the keys; `Group` query heads share the key head.
-/// Row i sees keys document_start[i] .. past + i. `room`: attention_workspace floats.
+/// Row i sees keys document_start[i] .. past + i. `room`: attention_workspace floats. `log_sum_exp` is null where no
+/// backward pass follows.
 template <int HeadDim, int Group, class T>
 void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const* document_start, head_view<T const> q,
                     head_view<T const> k, head_view<T const> v, head_view<T> out, float* log_sum_exp,
@@ -39,7 +40,7 @@ void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const*
         float* const row = scores + i * stride;
         std::int64_t const from = document_start[first + i] - base, to = diagonal + i + 1 - base;
         float const top = max_of(row + from, to - from), sum = exp_sum(row + from, to - from, top);
-        log_sum_exp[(first + i) * log_sum_exp_stride + g] = top + std::log(sum);
+        if (log_sum_exp != nullptr) log_sum_exp[(first + i) * log_sum_exp_stride + g] = top + std::log(sum);
         inverse[i] = 1.f / sum;
         mask_row(row, from, to);
       }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tenon/exec/cpu/attention_kernels.hpp"
+#include "tenon/exec/cpu/decode_kernels.hpp"
 #include "tenon/exec/cpu/gemm.hpp"
 #include "tenon/exec/cpu/norm_kernels.hpp"
 #include "tenon/exec/cpu/product.hpp"
@@ -143,7 +144,10 @@ class executor {
   void rmsnorm(std::int64_t n, nn::rows<float, N> in, nn::weight<T, 1, N, R, I, D> const& w, nn::rows<T, N> out,
                nn::rows<float, 1> inverse_rms, float epsilon) const {
     rows(n, [&](auto first, auto last) {
-      for (auto i = first; i < last; ++i) *inverse_rms.row(i) = rmsnorm_row<N>(in.row(i), w.data, epsilon, out.row(i));
+      for (auto i = first; i < last; ++i) {
+        float const inverse = rmsnorm_row<N>(in.row(i), w.data, epsilon, out.row(i));
+        if (inverse_rms.data != nullptr) *inverse_rms.row(i) = inverse;  // null: forward only
+      }
     });
   }
   /// d_stream += the norm's input gradient; the sums of the weight's gradient over each tile of rows go to d_weight.
@@ -202,10 +206,17 @@ class executor {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
     tasks(b.samples * KvHeads, [&](std::int64_t t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
-      attention_tile<dim, group, T>(b.sequence, b.past, b.document_start + row, {q.row(row) + head * group * dim, N},
-                                    {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv},
-                                    {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group, Heads,
-                                    workspace_);
+      if (b.sequence == 1 && log_sum_exp.data == nullptr) {  // decoding
+        for (int g = 0; g < group; ++g)
+          attention_row<dim, T>(q.row(row) + (head * group + g) * dim, {k.row(row) + head * dim, Kv},
+                                {v.row(row) + head * dim, Kv}, b.document_start[row], b.past + 1,
+                                out.row(row) + (head * group + g) * dim, workspace_);
+        return;
+      }
+      attention_tile<dim, group, T>(
+          b.sequence, b.past, b.document_start + row, {q.row(row) + head * group * dim, N},
+          {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv}, {out.row(row) + head * group * dim, N},
+          log_sum_exp.data == nullptr ? nullptr : log_sum_exp.row(row) + head * group, Heads, workspace_);
     });
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
@@ -268,9 +279,6 @@ class executor {
   }
 
  private:
-  /// Fewer rows than this for each member: the columns are divided instead, and every member reads all rows.
-  static constexpr std::int64_t few_rows = 4;
-
   template <class T>
   word<T>* panel_room() const {
     return reinterpret_cast<word<T>*>(workspace_ + small_product);
@@ -311,10 +319,12 @@ class executor {
 
   template <class T, class Out, int K, int N>
   void multiply(std::int64_t n, nn::rows<T, K> in, T const* w, nn::rows<Out, N> out, float beta) const {
-    if (n < few_rows * members()) {
+    if (n <= few_rows) {
       barrier();
-      auto const c = part(N, 16);
-      multiply_into(n, c.size(), in.data, w + c.first * K, K, out.data + c.first, N, beta);
+      tasks((N + few_rows_task - 1) / few_rows_task, [&](std::int64_t task) {
+        auto const first = task * few_rows_task, last = std::min<std::int64_t>(N, first + few_rows_task);
+        few_rows_product(n, first, last, K, in.data, w, out.data, N, beta != 0.f);
+      });
       barrier();
     } else if constexpr (own_product<T>) {
       operand<T> const left{in.data, K, 1}, right{w, K, 1};

@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 #include "tenon/nn/dtype.hpp"
 
@@ -145,5 +147,17 @@ void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, T co
        right.size(1), beta, c, ldc);
 }
 #endif
+
+/// A product that every member makes once before the first step: the library sets up what it keeps for a thread when
+/// the thread first calls it, and which member calls first in a step is chance.
+template <class T>
+void prepare_library() {
+  if constexpr (!own_product<T>) {
+    constexpr std::int64_t n = 128;
+    std::vector<T> const a(n * n);
+    std::vector<float> c(n * n);
+    gemm(op::none, op::transpose, n, n, n, a.data(), n, a.data(), n, 0.f, c.data(), n);
+  }
+}
 
 }  // namespace tenon::exec::cpu

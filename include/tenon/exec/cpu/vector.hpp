@@ -116,8 +116,15 @@ inline void narrow(float const* in, nn::fp16* out, std::int64_t n) {
 }
 
 /// A register of `count` (at most lanes) values of a 16-bit type, in fp32; zero beyond.
-template <class T>
-requires(!std::is_same_v<T, float>) inline vec load(T const* p, std::int64_t count) {
+inline vec load(nn::bf16 const* p, std::int64_t count) {
+  using halves = std::uint16_t __attribute__((vector_size(sizeof(vec) / 2)));
+  using words = std::uint32_t __attribute__((vector_size(sizeof(vec))));
+  halves from{};
+  std::memcpy(&from, p, count == lanes ? sizeof from : std::size_t(count) * sizeof *p);
+  words const wide = __builtin_convertvector(from, words) << 16;
+  return vec::loadu(&wide);
+}
+inline vec load(nn::fp16 const* p, std::int64_t count) {
   alignas(64) float wide[lanes] = {};
   widen(p, wide, count == lanes ? lanes : count);
   return vec::loadu(wide);
