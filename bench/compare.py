@@ -1,184 +1,253 @@
 #!/usr/bin/env python3
-"""Our training step against the same step in PyTorch, in one run on one machine.
+"""The training step beside its floor and beside the same step in other frameworks, in one run on one machine.
 
-    compare.py --step build/bench/bench/bench_step --python PYTHON-WITH-TORCH [--workloads quickstart,w1] [--json FILE]
+    compare.py --bin build/bench/bench [--python PYTHON-WITH-TORCH] [--workloads w0,w1,...] [--out DIR]
 
-For each workload: both start from the same weights and see the same batches. First the losses of 20 steps must agree within
-1e-5 relative, with clipping off; a comparison of two different computations would be worth nothing. Then rounds of four
-blocks of steps, ours, theirs, theirs, ours, so that whatever else the machine does meets both. Reported: medians over all
-steps, the ratio as the median of the rounds' ratios with the least and the largest, the same for ours against ours (what
-the noise alone makes), CPU time of a step, peak resident memory, and in how many rounds others used less than 5 % of the
-machine. Where others do use it, threads wait for each other at barriers, eager's far more of them: only quiet rounds tell
-how two threads compare, and elsewhere `--threads 1` and its CPU times do. Only the loss gate can fail.
+For each workload all start from the same weights and see the same batches. First the losses of 20 steps must agree within
+1e-5 relative, with the gradient norms pinned to tenon's (frameworks compute a norm less exactly than a step); a peer that
+fails is not timed: a comparison of two different computations would be worth nothing. Then, for each peer, rounds of four
+blocks of steps, tenon, peer, peer, tenon, so that whatever else the machine does meets both. Every median stands with its 95 %
+interval (2000 resamplings of whole rounds). The floor is the products of the step's linear layers and one optimizer pass
+(floor_main.cpp). Where others use the machine, threads wait for each other at barriers, and some programs have more of them
+than others: `--threads 1` is then the fairer comparison.
 """
 import argparse
+import ctypes.util
 import datetime
 import json
 import os
 import platform
+import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import report
+from harness import HERE, Failed, Process, block, cpu_name, environment, interval, machine_ticks, pair_summary, rounds_of, side_summary, times
+
 GATE_STEPS, GATE = 20, 1e-5
+WORKLOADS = "w0,w1,w1b,w2,w4"
+CPP_PEERS, PYTHON_PEERS = ["libtorch"], ["eager", "compile", "max-autotune"]
 
 
-class Process:
-    """A process that makes training steps when told to."""
-
-    def __init__(self, command, threads):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), PYTHONUNBUFFERED="1")
-        self.command = command
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        self.facts = self.read()
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"compare.py: this ended with code {self.process.wait()} before it answered: {' '.join(self.command)}")
-        return json.loads(line)
-
-    def ask(self, order):
-        self.process.stdin.write(order + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def ticks(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    def quit(self):
-        self.process.stdin.write("quit\n")
-        self.process.stdin.flush()
-        self.process.wait()
+def start(args, name, workload, directory, preload=(), extra=()):
+    """The process called `name`."""
+    threads, program = str(args.threads), lambda file: os.path.join(args.bin, file)
+    script = [args.python or "", os.path.join(HERE, "peers", "torch_step.py"), directory, "--threads", threads]
+    command, own_threads = {
+        "tenon": ([program("bench_step"), workload, *(["--dir", directory] if directory else ["--orders"]), "--threads", threads], 1),
+        "evaluation": ([program("bench_step"), workload, "--orders", "--evaluate", "--threads", threads], 1),
+        "decode": ([program("bench_decode"), workload, "--threads", threads], 1),
+        "floor": ([program("bench_floor"), workload, "--threads", threads], 1),
+        "own floor": ([program("bench_floor"), workload, "--own", "--threads", threads], 1),
+        "libtorch": ([program("bench_libtorch_loop"), workload, "--dir", directory, "--threads", threads], None),
+        "adapter": ([program("bench_adapter"), workload, "--dir", directory, "--threads", threads], None),
+        "eager": (script, None),
+        "compile": (script + ["--compile", "default"], None),
+        "max-autotune": (script + ["--compile", "max-autotune"], None),
+    }[name]
+    return Process(args, name, command + list(extra), environment(args, args.threads, own_threads, preload))
 
 
-def machine_ticks():
-    with open("/proc/stat") as stat:
-        user, nice, system, idle, iowait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
-    return user + nice + system + irq + softirq, steal, user + nice + system + idle + iowait + irq + softirq + steal
+def gate(process, losses):
+    """The largest relative difference of 20 losses from tenon's."""
+    print(f"{process.name}: {GATE_STEPS} steps from the same weights", file=sys.stderr, flush=True)
+    theirs = process.ask(f"pinned {GATE_STEPS}")["losses"]
+    return max(abs(x - y) / abs(x) for x, y in zip(losses, theirs))
 
 
-def block(process, count):
-    """`count` steps: their milliseconds, and the shares of the machine that other processes and the hypervisor took."""
-    own, (busy, steal, total) = process.ticks(), machine_ticks()
-    times = process.ask(f"run {count}")["ms"]
-    own = process.ticks() - own
-    busy1, steal1, total1 = machine_ticks()
-    span = max(1, total1 - total)
-    return {"ms": times, "median": statistics.median(times), "cpu_ms": own / os.sysconf("SC_CLK_TCK") * 1e3 / count, "foreign": max(0, busy1 - busy - own) / span, "steal": (steal1 - steal) / span}
+def timed_peer(args, workload, directory, name, tenon, losses):
+    """A peer beside tenon: its gate, and if it passes, its rounds."""
+    peer = start(args, name, workload, directory)
+    try:
+        worst = gate(peer, losses)
+        if not worst <= GATE:
+            print(f"{name}: its losses differ by {worst:.1e}, more than {GATE}: not timed", file=sys.stderr)
+            return {"gate": worst, "passed": False}
+        rounds = rounds_of(args, workload, tenon, peer)
+        rate = peer.ask("product")["gflops"]
+        return {"gate": worst, "passed": True, "summary": side_summary(peer, rounds, "b"), "product_gflops": rate, **pair_summary(rounds), "raw": rounds}
+    finally:
+        peer.quit()
 
 
-def commands(args, workload, directory, extra=()):
-    ours = [args.step, workload, "--dir", directory, "--threads", str(args.threads), *extra]
-    return ours, [args.python, os.path.join(HERE, "peers", "eager.py"), directory, "--threads", str(args.threads), *extra]
+def timed_floor(args, workload, name, tenon):
+    floor = start(args, name, workload, "")
+    try:
+        rounds = rounds_of(args, workload, tenon, floor)
+        parts = [[v for r in rounds for b in r["b"] for v in b["parts"][i]] for i in (0, 1)]
+        a, b = times(rounds, "a"), times(rounds, "b")
+        return {"summary": side_summary(floor, rounds, "b"), **pair_summary(rounds), "products_ms": {"median": statistics.median(parts[0]), "least": min(parts[0])},
+                "optimizer_ms": {"median": statistics.median(parts[1]), "least": min(parts[1])},
+                "step_over_floor": interval(rounds, lambda rs: statistics.median(times(rs, "a")) / statistics.median(times(rs, "b"))),
+                "step_over_floor_least": min(a) / min(b), "raw": rounds}
+    finally:
+        floor.quit()
 
 
-def gate(args, workload, directory):
-    ours_command, theirs_command = commands(args, workload, directory, ("--clip", "0"))
-    ours = Process(ours_command, args.threads)
-    a = ours.ask(f"run {GATE_STEPS}")["losses"]
-    ours.quit()
-    theirs = Process(theirs_command, args.threads)
-    b = theirs.ask(f"run {GATE_STEPS}")["losses"]
-    theirs.quit()
-    worst = max(abs(x - y) / abs(y) for x, y in zip(a, b))
-    if not worst <= GATE:
-        sys.exit(f"compare.py: the losses of {workload} differ by {worst:.1e} (more than {GATE}) within {GATE_STEPS} steps, so "
-                 f"these are not the same computation; nothing was timed.\n  ours   {a}\n  theirs {b}")
-    return {"worst_relative_difference": worst, "losses": a, "peer_losses": b}
+def timed_adapter(args, workload, directory, losses):
+    """tenon's adapter for torch modules beside the hand-written loop over the same module."""
+    loop = start(args, "libtorch", workload, directory)
+    adapter = start(args, "adapter", workload, directory)
+    try:
+        worst = gate(adapter, losses)
+        if not worst <= GATE:
+            return {"gate": worst, "passed": False}
+        gate(loop, losses)
+        rounds = rounds_of(args, workload, loop, adapter)
+        return {"gate": worst, "passed": True, "summary": side_summary(adapter, rounds, "b"), **pair_summary(rounds), "raw": rounds}
+    finally:
+        adapter.quit()
+        loop.quit()
 
 
-def interval(values):
-    return {"median": statistics.median(values), "least": min(values), "largest": max(values)}
+def counted(args, name, workload, directory, steps=5):
+    """The most that a step asks the system for, after the first ones; counted in a process of its own."""
+    process = start(args, name, workload, directory, preload=[os.path.join(args.bin, "libbench_allocations.so")])
+    try:
+        process.ask("run 2")
+        return {key: max(values) for key, values in process.ask(f"allocations {steps}").items()}
+    finally:
+        process.quit()
+
+
+def first_step(args, name, workload, directory):
+    """Seconds from the program's start to the end of its first step, the least of three starts."""
+    seconds = []
+    for _ in range(3):
+        process = start(args, name, workload, "" if name == "tenon" else directory)
+        process.ask("run 1")
+        seconds.append(time.perf_counter() - process.began)
+        process.quit()
+    return min(seconds)
 
 
 def compare(args, workload):
     with tempfile.TemporaryDirectory(prefix="tenon-bench-") as directory:
-        agreed = gate(args, workload, directory)
-        ours_command, theirs_command = commands(args, workload, directory)
-        ours = Process(ours_command, args.threads)
-        theirs = Process(theirs_command, args.threads)
+        print(f"{workload}: {GATE_STEPS} steps of tenon", file=sys.stderr, flush=True)
+        tenon = start(args, "tenon", workload, directory)
+        opening = tenon.ask(f"run {GATE_STEPS}")
+        with open(os.path.join(directory, "norms.json"), "w") as file:
+            json.dump(opening["norms"], file)
         with open(os.path.join(directory, "spec.json")) as file:
             spec = json.load(file)
-    products = [(ours.ask("product")["gflops"], theirs.ask("product")["gflops"])]
-    counts = []
-    for process in (ours, theirs):
-        warm = process.ask("run 3")["ms"][1:]
-        counts.append(max(2, round(args.seconds * 1e3 / statistics.median(warm))))
-    rounds = []
-    for index in range(args.rounds):
-        a1, b1, b2, a2 = (block(p, n) for p, n in ((ours, counts[0]), (theirs, counts[1]), (theirs, counts[1]), (ours, counts[0])))
-        rounds.append({"ours": [a1, a2], "theirs": [b1, b2], "ratio": statistics.median(b1["ms"] + b2["ms"]) / statistics.median(a1["ms"] + a2["ms"]),
-                       "noise": max(a1["median"], a2["median"]) / min(a1["median"], a2["median"]),
-                       "foreign": max(x["foreign"] + x["steal"] for x in (a1, a2, b1, b2))})
-        print(f"{workload}: round {index + 1} of {args.rounds}: ours {statistics.median(a1['ms'] + a2['ms']):.2f} ms, theirs "
-              f"{statistics.median(b1['ms'] + b2['ms']):.2f} ms, others used up to {100 * rounds[-1]['foreign']:.0f} % of the machine", file=sys.stderr, flush=True)
-    products.append((ours.ask("product")["gflops"], theirs.ask("product")["gflops"]))
-    tokens = spec["samples"] * spec["sequence"]
+        result = {"workload": workload, "parameters": spec["parameters"], "tokens_per_step": spec["samples"] * spec["sequence"], "step_flops": tenon.facts["step_flops"],
+                  "planned_mb": tenon.facts["planned_mb"], "losses": opening["losses"], "peers": {}, "floors": {}, "counts": {}, "first_step_s": {}, "problems": []}
+        raw = []
 
-    def summary(process, side):
-        times = [ms for r in rounds for b in r[side] for ms in b["ms"]]
-        median = statistics.median(times)
-        return {**process.facts, "median_ms": median, "least_ms": min(times), "tokens_per_s": tokens / median * 1e3, "steps": len(times),
-                "gflops": ours.facts["step_flops"] / median * 1e-6, "peak_mb": process.ask("stats")["peak_mb"],
-                "cpu_ms": statistics.median(b["cpu_ms"] for r in rounds for b in r[side]),
-                "product_gflops": max(p[side == "theirs"] for p in products)}
-
-    result = {"workload": workload, "parameters": spec["parameters"], "tokens_per_step": tokens, "gate": agreed,
-              "ours": summary(ours, "ours"), "theirs": summary(theirs, "theirs"),
-              "ratio": interval([r["ratio"] for r in rounds]), "noise": interval([r["noise"] for r in rounds]),
-              "quiet_rounds": sum(r["foreign"] <= 0.05 for r in rounds), "rounds": rounds}
-    quiet = [r["ratio"] for r in rounds if r["foreign"] <= 0.05]
-    if quiet:
-        result["quiet_ratio"] = interval(quiet)
-    for process in (ours, theirs):
-        process.quit()
+        def attempt(what, f):
+            try:
+                return f()
+            except Failed as problem:
+                result["problems"].append(f"{workload}: {problem}")
+                print(f"compare.py: {problem}", file=sys.stderr)
+                return None
+        for name in ("floor", "own floor"):
+            if done := attempt(name, lambda: timed_floor(args, workload, name, tenon)):
+                raw += done.pop("raw")
+                result["floors"][name] = done
+        for name in args.peers:
+            if done := attempt(name, lambda: timed_peer(args, workload, directory, name, tenon, opening["losses"])):
+                raw += done.pop("raw", [])
+                result["peers"][name] = done
+        result["tenon"] = side_summary(tenon, raw or rounds_of(args, workload, tenon, tenon), "a")
+        result["tenon"]["gflops"] = tenon.facts["step_flops"] / result["tenon"]["median_ms"]["value"] * 1e-6
+        tenon.quit()
+        if "libtorch" in args.peers:
+            if done := attempt("adapter", lambda: timed_adapter(args, workload, directory, opening["losses"])):
+                done.pop("raw", None)
+                result["adapter"] = done
+        print(f"{workload}: counting allocations", file=sys.stderr, flush=True)
+        for name in ["tenon", "evaluation", *args.peers]:
+            if name in ("tenon", "evaluation") or result["peers"].get(name, {}).get("passed"):
+                if done := attempt(name, lambda: counted(args, name, workload, "" if name == "tenon" else directory)):
+                    result["counts"][name] = done
+        if workload == "w1":
+            print(f"{workload}: start to first step", file=sys.stderr, flush=True)
+            for name in ["tenon", *args.peers]:
+                if done := attempt(name, lambda: first_step(args, name, workload, directory)):
+                    result["first_step_s"][name] = done
     return result
 
 
-def cpu_name():
-    with open("/proc/cpuinfo") as info:
-        return next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.processor())
+def decode(args, workload="w2"):
+    """Tokens a second of one sequence, beside the rate at which the same threads read memory, taken in turns."""
+    process = start(args, "decode", workload, "")
+    try:
+        count = max(2, round(args.seconds * 1e3 / statistics.median(process.ask("run 3")["ms"][1:])))
+        rounds = []
+        for index in range(args.rounds):
+            before, steps, after = process.ask("product")["gflops"], block(process, count), process.ask("product")["gflops"]
+            rounds.append({"a": [steps], "read": max(before, after)})
+            print(f"decode of {workload}: round {index + 1} of {args.rounds}: {statistics.median(steps['ms']):.2f} ms a token, memory reads at "
+                  f"{rounds[-1]['read']:.1f} GB/s", file=sys.stderr, flush=True)
+        size = process.facts["bytes_per_token"]
+        rate = lambda rs: size / statistics.median(times(rs, "a")) * 1e-6
+        return {"workload": workload, "bytes_per_token": size, "tokens_per_s": interval(rounds, lambda rs: 1e3 / statistics.median(times(rs, "a"))),
+                "gb_per_s": interval(rounds, rate), "read_gb_per_s": interval(rounds, lambda rs: statistics.median(r["read"] for r in rs)),
+                "share_of_read": interval(rounds, lambda rs: rate(rs) / statistics.median(r["read"] for r in rs)), "peak_mb": process.ask("stats")["peak_mb"],
+                "counts": counted(args, "decode", workload, "", 20)}
+    finally:
+        process.quit()
 
 
-def table(machine, results):
-    lines = [f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads each; "
-             f"ours: {results[0]['ours']['version']}, {results[0]['ours']['compiler']}, {results[0]['ours']['isa']}, {results[0]['ours']['blas']}; "
-             f"theirs: {results[0]['theirs']['version']} eager, Python {results[0]['theirs']['python']}, {results[0]['theirs']['isa']}, {results[0]['theirs']['blas']}", "",
-             "| workload | parameters | tokens a step | ours ms | eager ms | least ms, ours / eager | ours tokens/s | eager tokens/s | times as fast | ours against ours | "
-             "CPU ms a step, ours / eager | peak MB, ours / eager | losses differ by | 1024³ product GFLOP/s, ours / eager | quiet rounds |",
-             "| --- " * 15 + "|"]
-    for r in results:
-        a, b, q = r["ours"], r["theirs"], r["ratio"]
-        lines.append(f"| {r['workload']} | {r['parameters'] / 1e6:.2f} M | {r['tokens_per_step']} | {a['median_ms']:.2f} | {b['median_ms']:.2f} | "
-                     f"{a['least_ms']:.2f} / {b['least_ms']:.2f} | {a['tokens_per_s']:,.0f} | {b['tokens_per_s']:,.0f} | "
-                     f"{q['median']:.2f} ({q['least']:.2f} to {q['largest']:.2f}) | {r['noise']['median']:.2f} (to {r['noise']['largest']:.2f}) | "
-                     f"{a['cpu_ms']:.1f} / {b['cpu_ms']:.1f} | {a['peak_mb']:.0f} / {b['peak_mb']:.0f} | {r['gate']['worst_relative_difference']:.1e} | "
-                     f"{a['product_gflops']:.0f} / {b['product_gflops']:.0f} | {r['quiet_rounds']} of {len(r['rounds'])} |")
-    return "\n".join(lines)
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True, help="the folder of the built bench_* programs")
+    parser.add_argument("--python", help="a Python that has torch, numpy and safetensors; without it the peers are those in C++")
+    parser.add_argument("--peers", help="of libtorch, eager, compile, max-autotune (default: all that can run)")
+    parser.add_argument("--workloads", default=WORKLOADS, help="of quickstart, w0, w1, w1b, w2, w4, decode (default: all but quickstart)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one block; a round has four (default: %(default)s)")
+    parser.add_argument("--blas", choices=["mkl", "openblas", "mkl-fast"], default="mkl",
+                        help="what the library's products and the peers run on; mkl-fast is an undocumented switch of MKL (mkl_fast.cpp)")
+    parser.add_argument("--openblas", help="OpenBLAS's library (default: the system's)")
+    parser.add_argument("--out", help="a folder for table.md, results.json and chart.png")
+    parser.add_argument("--command", default=shlex.join(["bench/compare.py", *sys.argv[1:]]), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.workloads == WORKLOADS:
+        args.workloads += ",decode"
+    args.workloads = args.workloads.split(",")
+    known = ["quickstart", *WORKLOADS.split(","), "decode"]
+    for workload in args.workloads:
+        if workload not in known:
+            parser.error(f"there is no workload '{workload}'; there are {', '.join(known)}")
+    args.peers = args.peers.split(",") if args.peers else CPP_PEERS + (PYTHON_PEERS if args.python else [])
+    for peer in args.peers:
+        if peer not in CPP_PEERS + PYTHON_PEERS:
+            parser.error(f"there is no peer '{peer}'; there are {', '.join(CPP_PEERS + PYTHON_PEERS)}")
+        if peer in PYTHON_PEERS and not args.python:
+            parser.error(f"the peer '{peer}' needs --python, a Python that has torch")
+    if min(args.rounds, args.threads) < 1 or args.seconds <= 0:
+        parser.error("--rounds, --threads and --seconds take numbers above zero")
+    if args.blas == "openblas" and not args.openblas:
+        args.openblas = ctypes.util.find_library("openblas") or parser.error("OpenBLAS was not found; apt-get install libopenblas0-openmp, or name its library with --openblas")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--step", required=True, help="the program bench_step")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has torch, numpy and safetensors")
-    parser.add_argument("--workloads", default="quickstart,w1", help="of quickstart, w0, w1, w1b, w2 (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one block; a round has four (default: %(default)s)")
-    parser.add_argument("--json", help="write everything that was measured here")
-    args = parser.parse_args()
-    machine = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "system": platform.platform()}
-    results = [compare(args, workload) for workload in args.workloads.split(",")]
-    print(table(machine, results))
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump({"machine": machine, "results": results}, file, indent=1)
-        print(f"\nwritten to {args.json}")
+    args = options()
+    machine_ticks()  # fails here, not after minutes, where there is no /proc
+    machine = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "system": platform.platform(),
+               "blas": args.blas, "command": args.command, "rounds": args.rounds, "seconds": args.seconds}
+    results, decoded = [], None
+    for workload in args.workloads:
+        try:
+            if workload == "decode":
+                decoded = decode(args)
+            else:
+                results.append(compare(args, workload))
+        except Failed as problem:
+            sys.exit(f"compare.py: {problem}")
+        if args.out:  # as far as it got, so that a run cut short is not lost
+            report.write(args.out, {"machine": machine, "results": results, "decode": decoded})
+    print(report.markdown({"machine": machine, "results": results, "decode": decoded}))
+    if args.out:
+        print(f"\nwritten to {args.out}: table.md, results.json" + (", chart.png" if report.chart(args.out, results) else "; no chart.png: this Python has no matplotlib"))
+    failed = [f"{r['workload']}: {name}" for r in results for name, p in r["peers"].items() if not p["passed"]] + [p for r in results for p in r["problems"]]
+    sys.exit(f"compare.py: not compared: {'; '.join(failed)}" if failed else 0)
 
 
 main()

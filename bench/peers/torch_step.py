@@ -1,12 +1,14 @@
-"""The same decoder and step in PyTorch eager: what `bench_step` (bench/step_main.cpp) is compared with.
+"""The same decoder and step in PyTorch, eager or compiled: what `bench_step` (bench/step_main.cpp) is compared with.
 
-    python eager.py DIR [--threads N] [--clip X]
+    python torch_step.py DIR [--threads N] [--compile default|max-autotune]
 
 DIR is what bench_step wrote: spec.json (sizes, rates), weights.safetensors, batches.bin (int32 [batches][samples][sequence + 1]).
-One JSON line when ready; then each line of standard input (`run N`, `product`, `stats`, `quit`) is answered with one.
-Each operation is the best that torch offers eager code: scaled_dot_product_attention, rms_norm, AdamW with fused=True.
+One JSON line when ready; then each line of standard input (`run N`, `pinned N`, `allocations N`, `product`, `stats`, `quit`)
+is answered with one, as orders.hpp tells. Each operation is the best that torch offers: scaled_dot_product_attention,
+rms_norm, AdamW with fused=True. --compile: forward pass and loss through torch.compile, and with them the backward pass.
 """
 import argparse
+import ctypes
 import json
 import os
 import sys
@@ -15,7 +17,7 @@ import time
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("dir")
 parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-parser.add_argument("--clip", type=float, default=None, help="largest gradient norm; 0: no clipping; default: the spec's")
+parser.add_argument("--compile", choices=["default", "max-autotune"], help="the mode of torch.compile (default: eager)")
 args = parser.parse_args()
 start = time.perf_counter()
 
@@ -28,7 +30,7 @@ from torch import nn
 torch.set_num_threads(args.threads)
 with open(os.path.join(args.dir, "spec.json")) as file:
     spec = json.load(file)
-clip = spec["clip"] if args.clip is None else args.clip
+clip = spec["clip"]
 
 
 class Norm(nn.Module):
@@ -126,6 +128,20 @@ ids = np.fromfile(os.path.join(args.dir, "batches.bin"), dtype=np.int32).reshape
 ids = torch.from_numpy(ids.astype(np.int64))
 batches = [(b[:, :-1].contiguous(), b[:, 1:].contiguous()) for b in ids]
 steps = 0
+pinned = []
+
+
+def loss_of(tokens, targets):
+    return F.cross_entropy(model(tokens).view(-1, spec["vocab"]), targets.view(-1))
+
+
+if args.compile:
+    loss_of = torch.compile(loss_of, mode=args.compile)
+
+
+def clip_to(norm):
+    """clip_grad_norm_ with a norm that was told."""
+    torch.nn.utils.clip_grads_with_norm_(model.parameters(), clip, torch.tensor(norm))
 
 
 def step():
@@ -134,22 +150,39 @@ def step():
     for group in optimizer.param_groups:
         group["lr"] = spec["rates"][steps % len(spec["rates"])]
     optimizer.zero_grad(set_to_none=True)
-    loss = F.cross_entropy(model(tokens).view(-1, spec["vocab"]), targets.view(-1))
+    loss = loss_of(tokens, targets)
     loss.backward()
-    if clip > 0:
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    norm = 0.0
+    if pinned:
+        norm = pinned.pop(0)
+        clip_to(norm)
+    elif clip > 0:
+        norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
     steps += 1
-    return loss.item()
+    return loss.item(), float(norm)
 
 
 def run(count):
-    losses, times = [], []
+    losses, norms, times = [], [], []
     for _ in range(count):
         begin = time.perf_counter()
-        losses.append(step())
+        loss, norm = step()
         times.append((time.perf_counter() - begin) * 1e3)
-    return {"ms": times, "losses": losses}
+        losses.append(loss)
+        norms.append(norm)
+    return {"ms": times, "losses": losses, "norms": norms}
+
+
+def allocations(count):
+    """The calls of malloc, free and mmap that each of `count` steps makes, counted by the preloaded allocations.cpp."""
+    counts = []
+    now = (ctypes.c_int64 * 3)()
+    for _ in range(count + 1):
+        ctypes.CDLL(None).bench_allocations(now)
+        counts.append(list(now))
+        step()
+    return {name: [b[i] - a[i] for a, b in zip(counts, counts[1:])] for i, name in enumerate(("allocated", "freed", "mapped"))}
 
 
 def product():
@@ -174,17 +207,24 @@ def answer(what):
 
 
 blas = "MKL" if torch.backends.mkl.is_available() else "not MKL"
-answer({"ready": "eager", "version": "torch " + torch.__version__, "python": sys.version.split()[0], "blas": blas,
+answer({"ready": "compile " + args.compile if args.compile else "eager", "version": "torch " + torch.__version__, "python": sys.version.split()[0], "blas": blas,
         "isa": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads(), "start_ms": (time.perf_counter() - start) * 1e3})
 for line in sys.stdin:
     order = line.split()
     if order[0] == "run":
         answer(run(int(order[1])))
+    elif order[0] == "pinned":
+        with open(os.path.join(args.dir, "norms.json")) as file:
+            pinned = json.load(file)[steps:]
+        answer(run(int(order[1])))
+        pinned = []
+    elif order[0] == "allocations":
+        answer(allocations(int(order[1])))
     elif order[0] == "product":
         answer(product())
     elif order[0] == "stats":
-        answer({"peak_mb": peak_megabytes(), "steps": steps})
+        answer({"peak_mb": peak_megabytes()})
     elif order[0] == "quit":
         break
     else:
-        sys.exit(f"'{line.strip()}' is no order; there are run N, product, stats, quit")
+        sys.exit(f"'{line.strip()}' is no order; there are run N, pinned N, allocations N, product, stats, quit")
