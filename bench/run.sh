@@ -1,46 +1,87 @@
-# Sourced by ../tenon: run_bench [--peers] [--workloads LIST] [--rounds N] [--seconds S] [options of Google Benchmark].
-# Builds and runs every kernel benchmark (bench/<room>/*.cpp) and the training step of the workloads; with --peers only the
-# step, against PyTorch eager in the same run. TENON_BENCH_PYTHON: a Python with torch, to do without the download.
+# Sourced by ../tenon: run_bench [OPTIONS]. Builds what is asked for and runs it:
+#   (nothing)      the step of each workload beside its floor and the hand-written LibTorch loop (bench/compare.py)
+#   --peers        beside Python torch, too: eager, torch.compile, and that with max-autotune
+#   --kernels      the kernel benchmarks (bench/<room>/*.cpp), with options of Google Benchmark
+#   --split [W]    where the time of a workload's step goes (bench/split)
+# TENON_BENCH_PYTHON: a Python with torch, numpy, safetensors (matplotlib for the chart), to do without the download.
+bench_usage() {
+  cat <<'END'
+./tenon bench [--peers] [--workloads LIST] [--rounds N] [--seconds S] [--threads N] [--blas mkl|openblas|mkl-fast] [--out DIR]
+./tenon bench --kernels [--benchmark_filter=REGEX and other options of Google Benchmark]
+./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
+Workloads: w0, w1, w1b, w2, w4, quickstart, decode.   --peers downloads Python torch (5 GB) unless TENON_BENCH_PYTHON has it.
+END
+}
+
 run_bench() {
-  local file name workload peers='' workloads=quickstart,w1 rounds=6 seconds=2 google=() python=${TENON_BENCH_PYTHON:-}
+  local peers='' kernels='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
   while [ $# -gt 0 ]; do
     case $1 in
       --peers) peers=1 ;;
-      --workloads | --rounds | --seconds)
-        [ $# -ge 2 ] || die "$1 takes a value"
-        [ "$1" = --seconds ] || [ "$1" = --rounds ] || workloads=$2
-        [ "$1" != --rounds ] || rounds=$2
-        [ "$1" != --seconds ] || seconds=$2
+      --kernels) kernels=1 ;;
+      --split)
+        split=w1b
+        case ${2:-} in '' | -*) ;; *) split=$2; shift ;; esac
+        ;;
+      --workloads | --rounds | --seconds | --threads | --blas | --out)
+        [ $# -ge 2 ] || die "$1 takes a value; see './tenon bench --help'"
+        case $1 in
+          --blas) blas=$2 ;;
+          --out) out=$2 ;;
+          *) options+=("$1" "$2") ;;
+        esac
         shift
         ;;
-      --benchmark_*) google+=("$1") ;;
-      *) die "'$1' is no option of './tenon bench'; there are --peers, --workloads LIST, --rounds N, --seconds S and --benchmark_*" ;;
+      --benchmark_*) google+=("$1") kernels=1 ;;
+      -h | --help) bench_usage; return ;;
+      *) die "'$1' is no option of './tenon bench'; see './tenon bench --help'" ;;
     esac
     shift
   done
+  case $blas in mkl | openblas | mkl-fast) ;; *) die "--blas takes mkl, openblas or mkl-fast, not '$blas'" ;; esac
+  [ "$blas" != openblas ] || packages bench 'ldconfig -p | grep -q libopenblas.so : libopenblas0-openmp'
+  packages bench 'header benchmark/benchmark.h : libbenchmark-dev'
   prepare
   configure bench -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF
-  say 'building the benchmarks (a minute or two the first time)'
-  if [ -n "$peers" ]; then
-    make_target bench bench_step
-    if [ -z "$python" ]; then
-      [ -x "$build/benchenv/bin/python" ] || room 8
-      venv benchenv numpy safetensors torch==2.13.0
-      python=$build/benchenv/bin/python
-    fi
-    exec 9>&-  # the build is done; others may start theirs
-    "$python" "$root/bench/compare.py" --step "$build/bench/bench/bench_step" --python "$python" --workloads "$workloads" \
-      --rounds "$rounds" --seconds "$seconds" --json "$build/bench/compare.json"
-    return
+  say 'building the benchmarks (a few minutes the first time)'
+  if [ -n "$kernels" ]; then
+    run_kernels
+  elif [ -n "$split" ]; then
+    make_target bench bench_split
+    exec 9>&-
+    "$build/bench/bench/bench_split" "$split" "${options[@]}"
+  else
+    run_comparison
   fi
-  make_target bench all
-  exec 9>&-
-  for file in "$root"/bench/*/*.cpp; do
+}
+
+run_kernels() {
+  local file name
+  make_target bench bench_kernels
+  exec 9>&-  # the build is done; others may start theirs
+  for file in "$root"/bench/exec/*.cpp "$root"/bench/optim/*.cpp; do
     name=bench_$(basename "$(dirname "$file")")_$(basename "$file" .cpp)
     say "running $name"
     "$build/bench/bench/$name" "${google[@]}"
   done
-  for workload in ${workloads//,/ }; do
-    "$build/bench/bench/bench_step" "$workload" --seconds "$seconds"
-  done
+}
+
+run_comparison() {
+  local python=${TENON_BENCH_PYTHON:-} runner=python3 with=()
+  make_target bench bench_compared
+  if [ -n "$peers" ]; then
+    if [ -z "$python" ]; then
+      [ -x "$build/benchenv/bin/python" ] || room 12
+      venv benchenv numpy safetensors matplotlib torch==2.13.0
+      python=$build/benchenv/bin/python
+    fi
+    "$python" -c 'import torch, numpy, safetensors' 2>"$log/bench-python.log" || die "$python cannot import torch, numpy and safetensors ($(tail -n 1 "$log/bench-python.log")); unset TENON_BENCH_PYTHON, or install them there"
+    # torch.compile builds C++ against Python's headers.
+    "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
+      packages 'torch.compile' 'false : python3-dev'
+    runner=$python with=(--python "$python")
+  fi
+  exec 9>&-
+  mkdir -p "$out"
+  CXX=$cxx "$runner" "$root/bench/compare.py" --bin "$build/bench/bench" "${with[@]}" --blas "$blas" "${options[@]}" --out "$out" --command "$command"
 }
