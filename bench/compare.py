@@ -250,4 +250,5 @@ def main():
     sys.exit(f"compare.py: not compared: {'; '.join(failed)}" if failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

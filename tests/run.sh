@@ -1,4 +1,4 @@
-# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang or package.
+# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
 rooms=(core recipe data observe checkpoint nn models exec optim train app deploy docs)
@@ -79,11 +79,11 @@ run_tests() {
     case $word in
       --live) live=1 ;;
       -*) die "'$word' is no option of './tenon test'; there is --live" ;;
-      *) [[ " ${rooms[*]} compile_fail clang package " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package"
+      *) [[ " ${rooms[*]} compile_fail clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package bench"
          suites+=("$word") ;;
     esac
   done
-  [ ${#suites[@]} -gt 0 ] || suites=("${rooms[@]}" compile_fail clang package)
+  [ ${#suites[@]} -gt 0 ] || suites=("${rooms[@]}" compile_fail clang package bench)
   packages 'the test of a second compiler' '{ has clang++-14 || has clang++; } : clang'
   prepare
   venv testenv "${test_wheels[@]}"
@@ -106,7 +106,7 @@ run_tests() {
   for room in "${suites[@]}"; do
     since=$EPOCHREALTIME
     case $room in
-      compile_fail | package) ctest_suite "$room" "^$room[.]" ;;
+      compile_fail | package | bench) ctest_suite "$room" "^$room[.]" ;;
       clang) clang_suite ;;
       *)
         compgen -G "$root/tests/$room/*.cpp" >/dev/null || continue
