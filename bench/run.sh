@@ -3,22 +3,25 @@
 #   --peers        beside Python torch, too: eager, torch.compile, and that with max-autotune
 #   --kernels      the kernel benchmarks (bench/<room>/*.cpp), with options of Google Benchmark
 #   --split [W]    where the time of a workload's step goes (bench/split)
+#   --zero         instructions of the generic step against the same kernels called by hand (bench/zero)
 # TENON_BENCH_PYTHON: a Python with torch, numpy, safetensors (matplotlib for the chart), to do without the download.
 bench_usage() {
   cat <<'END'
 ./tenon bench [--peers] [--workloads LIST] [--rounds N] [--seconds S] [--threads N] [--blas mkl|openblas|mkl-fast] [--out DIR]
 ./tenon bench --kernels [--benchmark_filter=REGEX and other options of Google Benchmark]
 ./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
+./tenon bench --zero
 Workloads: w0, w1, w1b, w2, w4, quickstart, decode.   --peers downloads Python torch (5 GB) unless TENON_BENCH_PYTHON has it.
 END
 }
 
 run_bench() {
-  local peers='' kernels='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
+  local peers='' kernels='' zero='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
   while [ $# -gt 0 ]; do
     case $1 in
       --peers) peers=1 ;;
       --kernels) kernels=1 ;;
+      --zero) zero=1 ;;
       --split)
         split=w1b
         case ${2:-} in '' | -*) ;; *) split=$2; shift ;; esac
@@ -41,7 +44,12 @@ run_bench() {
   case $blas in mkl | openblas | mkl-fast) ;; *) die "--blas takes mkl, openblas or mkl-fast, not '$blas'" ;; esac
   [ "$blas" != openblas ] || packages bench 'ldconfig -p | grep -q libopenblas.so : libopenblas0-openmp'
   packages bench 'header benchmark/benchmark.h : libbenchmark-dev'
+  [ -z "$zero" ] || packages bench 'has valgrind : valgrind'
   prepare
+  if [ -n "$zero" ]; then
+    run_zero
+    return
+  fi
   configure bench -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF
   say 'building the benchmarks (a few minutes the first time)'
   if [ -n "$kernels" ]; then
@@ -53,6 +61,15 @@ run_bench() {
   else
     run_comparison
   fi
+}
+
+run_zero() {  # callgrind knows no AVX-512, so in a build of its own
+  say 'configuring and building build/bench-zero for AVX2'
+  step configure-zero cmake -S "$root" --preset bench -B "$build/bench-zero" -DCMAKE_CXX_COMPILER="$cxx" -DTENON_LIBTORCH="$torch" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF -DTENON_ISA=AVX2
+  step build-zero cmake --build "$build/bench-zero" --target bench_zero
+  exec 9>&-
+  "$root/bench/zero/zero.sh" "$build/bench-zero/bench/bench_zero"
 }
 
 run_kernels() {

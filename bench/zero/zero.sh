@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# zero.sh BENCH_ZERO: instructions of the generic pass and of the pass by hand, counted by callgrind inside these functions
+# alone, and their difference. Callgrind knows no AVX-512, so BENCH_ZERO is a build with -DTENON_ISA=AVX2 (./tenon bench --zero).
+set -euo pipefail
+program=$1 steps=${2:-10}
+"$program"
+for which in generic by_hand; do
+  printf 'zero.sh: counting the instructions of %s (half a minute)\n' "$which" >&2
+  out=$(mktemp)
+  valgrind --tool=callgrind --callgrind-out-file="$out" --collect-atstart=no --toggle-collect="zero_$which" "$program" "$which" "$steps" >"$out.log" 2>&1 ||
+    { tail -n 5 "$out.log" >&2; echo "zero.sh: valgrind failed; see $out.log" >&2; exit 1; }
+  count=$(sed -n 's/^summary: //p' "$out")
+  [ "${count:-0}" -gt 0 ] || { echo "zero.sh: callgrind counted nothing in zero_$which; see $out.log" >&2; exit 1; }
+  declare "$which=$count"
+  rm -f "$out" "$out.log"
+done
+awk -v g="$generic" -v h="$by_hand" -v s="$steps" 'BEGIN { printf "instructions a pass: generic %d, by hand %d, difference %+.4f %%\n", g / s, h / s, 100 * (g - h) / h }'
