@@ -35,7 +35,7 @@ def start(args, name, workload, directory, preload=(), extra=()):
     """The process called `name`."""
     threads, program = str(args.threads), lambda file: os.path.join(args.bin, file)
     script = [args.python or "", os.path.join(HERE, "peers", "torch_step.py"), directory, "--threads", threads]
-    command, own_threads = {
+    command, blas_threads = {
         "tenon": ([program("bench_step"), workload, *(["--dir", directory] if directory else ["--orders"]), "--threads", threads], 1),
         "evaluation": ([program("bench_step"), workload, "--orders", "--evaluate", "--threads", threads], 1),
         "decode": ([program("bench_decode"), workload, "--threads", threads], 1),
@@ -47,7 +47,7 @@ def start(args, name, workload, directory, preload=(), extra=()):
         "compile": (script + ["--compile", "default"], None),
         "max-autotune": (script + ["--compile", "max-autotune"], None),
     }[name]
-    return Process(args, name, command + list(extra), environment(args, args.threads, own_threads, preload))
+    return Process(args, name, command + list(extra), environment(args, blas_threads, preload))
 
 
 def gate(process, losses):

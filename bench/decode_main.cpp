@@ -111,7 +111,7 @@ class decoding {
 template <auto const& R>
 int serve(bench::arguments const& o) {
   tn::app::require_isa();
-  at::set_num_threads(o.threads);
+  at::set_num_threads(1);  // the team's members are the threads: a BLAS on OpenMP must not start more for each of them
   decoding<R> d(o.threads);
   std::unique_ptr<read_bandwidth> reading;
   bench::answer({{"ready", "decode"}, {"workload", o.workload}, {"threads", o.threads}, {"bytes_per_token", decoding<R>::bytes_per_token()}});

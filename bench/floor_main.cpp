@@ -139,7 +139,7 @@ class floor_of {
 template <auto const& R>
 int serve(bench::arguments const& o, bool own) {
   tn::app::require_isa();
-  at::set_num_threads(o.threads);
+  at::set_num_threads(1);  // the team's members are the threads: a BLAS on OpenMP must not start more for each of them
   floor_of<R> floor(o.threads, own);
   bench::answer({{"ready", own ? "floor, own" : "floor"}, {"workload", o.workload}, {"version", "LibTorch " + tn::app::machine_facts(o.threads).libtorch},
                  {"blas", own ? "tenon's own" : tn::app::machine_facts(o.threads).blas}, {"threads", o.threads}});

@@ -15,10 +15,12 @@ class Failed(Exception):
     """A process ended before it answered."""
 
 
-def environment(args, threads, openblas_threads=None, preload=()):
-    """The environment of a process: as many threads, and the BLAS that --blas asks for."""
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), PYTHONUNBUFFERED="1",
-               TORCHINDUCTOR_CACHE_DIR=os.path.join(args.bin, "inductor"), OPENBLAS_NUM_THREADS=str(openblas_threads or threads))
+def environment(args, blas_threads=None, preload=()):
+    """The environment of a process: as many threads, and the BLAS that --blas asks for. `blas_threads`: where they are not
+    the process's, as in a program whose own threads each call the BLAS."""
+    threads = str(blas_threads or args.threads)
+    env = dict(os.environ, OMP_NUM_THREADS=str(args.threads) if args.blas != "openblas" else threads, MKL_NUM_THREADS=str(args.threads), PYTHONUNBUFFERED="1",
+               TORCHINDUCTOR_CACHE_DIR=os.path.join(args.bin, "inductor"), OPENBLAS_NUM_THREADS=threads)
     preload = list(preload)
     if args.blas == "mkl-fast":
         preload.append(os.path.join(args.bin, "libbench_mkl_fast.so"))
