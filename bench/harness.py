@@ -137,6 +137,7 @@ def pair_summary(rounds):
     quiet = [r for r in rounds if r["foreign"] <= 0.05]
     return {"ratio": interval(rounds, ratio), "ratio_of_least": min(times(rounds, "b")) / min(times(rounds, "a")),
             "noise": statistics.median(map(noise, rounds)), "noise_most": max(map(noise, rounds)),
+            "medians_of_rounds_ms": [[statistics.median(times([r], side)) for side in ("a", "b")] for r in rounds],
             "quiet_rounds": len(quiet), "rounds": len(rounds), "foreign": statistics.median(r["foreign"] for r in rounds),
             **({"quiet_ratio": interval(quiet, ratio)} if quiet else {})}
 
