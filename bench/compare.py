@@ -80,7 +80,7 @@ def timed_floor(args, workload, name, tenon):
         a, b = times(rounds, "a"), times(rounds, "b")
         return {"summary": side_summary(floor, rounds, "b"), **pair_summary(rounds), "products_ms": {"median": statistics.median(parts[0]), "least": min(parts[0])},
                 "optimizer_ms": {"median": statistics.median(parts[1]), "least": min(parts[1])},
-                "step_over_floor": interval(rounds, lambda rs: statistics.median(times(rs, "a")) / statistics.median(times(rs, "b"))),
+                "step_over_floor": interval(rounds, lambda rs: statistics.median(statistics.median(times([r], "a")) / statistics.median(times([r], "b")) for r in rs)),
                 "step_over_floor_least": min(a) / min(b), "raw": rounds}
     finally:
         floor.quit()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes what two runs of `./tenon bench` measured, side by side, into docs/performance.md.
 
-    publish.py RUN1 RUN2 [--page docs/performance.md]
+    publish.py RUN1 [RUN2] [--page docs/performance.md]
 
-RUN1 and RUN2 are the folders that --out named. The text between the page's lines `<!-- bench: begin -->` and
+RUN1 and RUN2 are the folders that --out named; with one alone, its table alone is written. The text between the page's lines `<!-- bench: begin -->` and
 `<!-- bench: end -->` is replaced: first both runs' figures beside each other, which shows the noise, then the first run's whole
 table. The first run's chart is copied beside the page.
 """
@@ -66,11 +66,13 @@ def page_with(text, new):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs=2, metavar="RUN")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"))
     args = parser.parse_args()
-    a, b = map(loaded, args.runs)
-    lines = ["", *side_by_side(a, b), "Run 1 in full:", "", markdown(a)]
+    if len(args.runs) > 2:
+        parser.error("give one run or two")
+    runs = [loaded(folder) for folder in args.runs]
+    lines = ["", *(side_by_side(*runs) + ["Run 1 in full:", ""] if len(runs) == 2 else []), markdown(runs[0])]
     chart = os.path.join(args.runs[0], "chart.png")
     if os.path.exists(chart):
         shutil.copy(chart, os.path.join(os.path.dirname(os.path.abspath(args.page)), "performance.png"))
