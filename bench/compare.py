@@ -230,9 +230,9 @@ def options():
 def main():
     args = options()
     machine_ticks()  # fails here, not after minutes, where there is no /proc
-    machine = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "system": platform.platform(),
+    machine = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "system": f"{platform.system()} {platform.release().split('-')[0]}, {' '.join(platform.libc_ver())}",
                "blas": args.blas, "command": args.command, "rounds": args.rounds, "seconds": args.seconds}
-    results, decoded = [], None
+    results, decoded, drawn = [], None, False
     for workload in args.workloads:
         try:
             if workload == "decode":
@@ -243,9 +243,10 @@ def main():
             sys.exit(f"compare.py: {problem}")
         if args.out:  # as far as it got, so that a run cut short is not lost
             report.write(args.out, {"machine": machine, "results": results, "decode": decoded})
+            drawn = report.chart(args.out, results)
     print(report.markdown({"machine": machine, "results": results, "decode": decoded}))
     if args.out:
-        print(f"\nwritten to {args.out}: table.md, results.json" + (", chart.png" if report.chart(args.out, results) else "; no chart.png: this Python has no matplotlib"))
+        print(f"\nwritten to {args.out}: table.md, results.json" + (", chart.png" if drawn else "; no chart.png (it needs workloads beside decode, and matplotlib)"))
     failed = [f"{r['workload']}: {name}" for r in results for name, p in r["peers"].items() if not p["passed"]] + [p for r in results for p in r["problems"]]
     sys.exit(f"compare.py: not compared: {'; '.join(failed)}" if failed else 0)
 

@@ -55,10 +55,17 @@ def floor_table(results):
                   "tenon against itself", "quiet rounds"], rows)
 
 
+def busy(results):
+    """A sentence where others used the machine in most rounds."""
+    measured = [p for r in results for p in [*r["floors"].values(), *r["peers"].values()] if "rounds" in p]
+    quiet, rounds = (sum(p[key] for p in measured) for key in ("quiet_rounds", "rounds"))
+    return [] if 2 * quiet >= rounds else [f"**Only {quiet} of {rounds} rounds were quiet: other programs used this machine. Repeat this on an idle one before a ratio is believed.**", ""]
+
+
 def markdown(data):
     machine, results, decode = data["machine"], data["results"], data["decode"]
-    lines = [f"`{machine['command']}`", "",
-             f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, {machine['system']}; BLAS of the peers and of the floor: {machine['blas']}. "
+    lines = [f"`{machine['command']}`", "", *busy(results),
+             f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['threads']} thread{'s' * (machine['threads'] > 1)}, {machine['system']}; BLAS of the peers and of the floor: {machine['blas']}. "
              f"{machine['rounds']} rounds of four blocks of {machine['seconds']:g} s. Medians with 95 % intervals (2000 resamplings of whole rounds)."]
     if results:
         own = results[0]["tenon"]
