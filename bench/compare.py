@@ -231,7 +231,7 @@ def main():
     args = options()
     machine_ticks()  # fails here, not after minutes, where there is no /proc
     machine = {"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "system": f"{platform.system()} {platform.release().split('-')[0]}, {' '.join(platform.libc_ver())}",
-               "blas": args.blas, "command": args.command, "rounds": args.rounds, "seconds": args.seconds}
+               "blas": args.blas, "workloads": args.workloads, "command": args.command, "rounds": args.rounds, "seconds": args.seconds}
     results, decoded, drawn = [], None, False
     for workload in args.workloads:
         try:

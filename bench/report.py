@@ -64,7 +64,9 @@ def busy(results):
 
 def markdown(data):
     machine, results, decode = data["machine"], data["results"], data["decode"]
-    lines = [f"`{machine['command']}`", "", *busy(results),
+    done = [r["workload"] for r in results] + ["decode"] * bool(decode)
+    missing = [w for w in machine["workloads"] if w not in done]
+    lines = [f"`{machine['command']}`", "", *([f"Ended before {', '.join(missing)} was measured.", ""] if missing else []), *busy(results),
              f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['threads']} thread{'s' * (machine['threads'] > 1)}, {machine['system']}; BLAS of the peers and of the floor: {machine['blas']}. "
              f"{machine['rounds']} rounds of four blocks of {machine['seconds']:g} s. Medians with 95 % intervals (2000 resamplings of whole rounds)."]
     if results:
