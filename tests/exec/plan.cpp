@@ -74,6 +74,50 @@ static_assert(plan<keep>.gradient_bytes == plan<keep>.master_bytes && plan<keep>
 static_assert(plan<keep>.copy_bytes == 0 && plan<bf16>.copy_bytes == plan<bf16>.master_bytes / 2);
 static_assert(plan<keep>.fits);
 
+// The parts of the activations, each rounded up to a cache line; no size here needs that.
+static_assert(plan<keep>.logits_bytes == 4 * 1024 * V && plan<bf16>.logits_bytes == 6 * 1024 * V);
+static_assert(plan<keep>.scratch_bytes == 4 * scratch);
+static_assert(plan<keep>.saved_bytes == 4 * (L * block_saved + L * n * H + head_saved() - 1024 * V));
+static_assert(plan<keep>.saved_bytes + plan<keep>.logits_bytes + plan<keep>.scratch_bytes + plan<keep>.workspace_bytes == plan<keep>.activation_bytes);
+static_assert(plan<keep>.backward_flops_per_token == (forward + backward) / n - forward / n);
+
+// Another number of ranks: each has fewer micro-batches and hands its gradients round; memory is the same.
+constexpr auto on_ranks(int ranks) {
+  auto numbers = numbers_of(keep);
+  numbers.ranks = ranks;
+  return make_plan<keep>(numbers);
+}
+static_assert(on_ranks(4).micro_batches == 1 && on_ranks(4).step_flops * 4 == plan<keep>.step_flops);
+static_assert(on_ranks(4).total() == plan<keep>.total() && on_ranks(4).tokens_per_step == plan<keep>.tokens_per_step);
+static_assert(plan<keep>.reduced_bytes == 0 && on_ranks(2).reduced_bytes == plan<keep>.gradient_bytes && on_ranks(4).reduced_bytes * 2 == plan<keep>.gradient_bytes * 3);
+
+// ---- Time: the longer of arithmetic and traffic of each operation. With slow memory, traffic alone is left, with fast
+// memory arithmetic alone.
+constexpr double within(double a, double b) { return a / b > 1 ? a / b - 1 : b / a - 1; }
+constexpr exec::count::rates only_products{.products = 1e9, .attention = 2e9}, only_memory{.bandwidth = 1e9};
+using keep_model = models::of_recipe<keep>;
+constexpr auto by_products = exec::count::forward_backward<keep_model, float>(samples, sequence, only_products);
+constexpr auto by_memory = exec::count::forward_backward<keep_model, float>(samples, sequence, only_memory);
+constexpr auto by_both = exec::count::forward_backward<keep_model, float>(samples, sequence, {1e9, 2e9, 1e9});
+static_assert(within(by_products.seconds, double(by_products.gemm_flops) / 1e9 + double(by_products.attention_flops) / 2e9) < 1e-12);
+static_assert(within(by_memory.seconds, double(by_memory.traffic) / 1e9) < 1e-12);
+static_assert(by_both.seconds > std::max(by_products.seconds, by_memory.seconds) && by_both.seconds < by_products.seconds + by_memory.seconds);
+/// Bytes of the forward pass of one block in fp32, operation by operation: two copies of the stream, norm, q, k, v, both rotations, attention,
+/// output, norm, gate, up, SwiGLU, down.
+constexpr std::int64_t block_traffic = 4 * (2 * 2 * n * H + (2 * n * H) + 3 * n * H + H * (H + 2 * KV) + n * (H + 2 * KV) + 2 * n * (H + KV) + 2 * n * (H + KV) + (n * H + H * H + 2 * n * H) +
+                                            (2 * n * H) + 2 * (n * H + I * H + n * I) + 3 * n * I + (n * I + H * I + 2 * n * H));
+constexpr std::int64_t other_traffic = 4 * (2 * n * H + 2 * n * H + (n * H + V * H + n * V) + n * V);  // embedding, norm, logits, loss
+static_assert(exec::count::evaluate<keep_model, float>(samples, sequence).traffic == L * block_traffic + other_traffic);
+
+// The same plan for one micro-batch of four, on a machine of stated rates: passes, and one pass over the state.
+constexpr target_facts machine{.memory = 8_GiB, .fp32 = 1, .bandwidth = 1, .link = 1};
+constexpr auto timed = plan_of<keep_model, float, 2>({.micro = 4, .sequence = sequence, .global = 16, .ranks = 4}, machine, dtype::fp32);
+constexpr auto pass = exec::count::forward_backward<keep_model, float>(samples, sequence, {1e9, 1e9, 1e9}).seconds;
+static_assert(within(timed.seconds_per_step, pass + double(8 * plan<keep>.master_bytes + timed.reduced_bytes) / 1e9) < 1e-12);
+
+static_assert(fits_into(90, 100) && !fits_into(91, 100));
+static_assert(!make_plan<keep>([] { auto m = numbers_of(keep); m.micro = 1 << 12; return m; }()).fits);
+
 }  // namespace
 
 TEST("what is made at construction has the plan's sizes") {
@@ -87,6 +131,19 @@ TEST("what is made at construction has the plan's sizes") {
   }
   exec::activations<models::of_recipe<bf16>, nn::bf16> c(n, 1, sequence, 10000);
   EXPECT_EQ(c.bytes(), plan<bf16>.activation_bytes);
+}
+
+TEST("a plan made while running is the one made while compiling") {
+  for (std::int64_t micro : {1, 2, 4, 8, 16}) {
+    auto numbers = numbers_of(keep, 3);
+    numbers.micro = micro;
+    auto const p = make_plan<keep>(numbers);
+    auto const a = exec::activations<models::of_recipe<keep>, float>(micro * sequence, 3, sequence, 10000);
+    EXPECT_EQ(p.activation_bytes, a.bytes());
+    EXPECT_EQ(p.micro_batches, 16 / micro);
+    EXPECT_EQ(p.step_flops, plan<keep>.step_flops);
+    if (micro == 4) EXPECT_EQ(p.total(), make_plan<keep>(3).total());
+  }
 }
 
 namespace {

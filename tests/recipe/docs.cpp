@@ -83,8 +83,9 @@ TEST("docs/policies.md agrees with the types") {
   int policies = 0;
   tn::hetero::for_each(
       tn::hetero::make(tn::model::deepseek_llm{}, tn::model::torch_module<module_of_someone>{}, tn::target::native{},
-                       tn::target::cpu{}, tn::target::h100{}, tn::target::h200{}, tn::target::a100_80{},
-                       tn::target::v100{}, tn::precision::fp32{}, tn::precision::bf16{}, tn::precision::fp16{},
+                       tn::target::cpu{}, tn::target::h100{}, tn::target::h200{}, tn::target::b200{},
+                       tn::target::a100_80{}, tn::target::a100_40{}, tn::target::v100{}, tn::target::l40s{},
+                       tn::target::rtx_4090{}, tn::precision::fp32{}, tn::precision::bf16{}, tn::precision::fp16{},
                        tn::precision::native{}, tn::objective::next_token{}, tn::horizon{}, tn::batch{},
                        tn::data::corpus{}, tn::data::mixture<2>{}, tn::curriculum::none{}, tn::curriculum::stages<3>{},
                        tn::optimizer::adamw{}, tn::optimizer::sgd{}, tn::schedule::constant{},

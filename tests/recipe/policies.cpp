@@ -74,7 +74,11 @@ constexpr bool consistent =
     Target::native_fp16 == Target{}.facts().computes(tn::dtype::fp16) && Target{}.facts().computes(tn::dtype::fp32) &&
     Target{}.facts().fp32 > 0 && Target{}.facts().memory > tn::bytes{0};
 static_assert(consistent<tn::target::native> && consistent<tn::target::cpu> && consistent<tn::target::h100> &&
-              consistent<tn::target::h200> && consistent<tn::target::a100_80> && consistent<tn::target::v100>);
+              consistent<tn::target::h200> && consistent<tn::target::b200> && consistent<tn::target::a100_80> &&
+              consistent<tn::target::a100_40> && consistent<tn::target::v100> && consistent<tn::target::l40s> &&
+              consistent<tn::target::rtx_4090>);
+static_assert(tn::target::v100{}.facts().rate(tn::dtype::bf16) == tn::target::v100{}.facts().fp32);  // emulated
+static_assert(tn::target::h200{}.facts().rate(tn::dtype::bf16) == 989e3);
 
 TEST("the facts of the machine come from the build") {
   auto const facts = tn::target::native{}.facts();

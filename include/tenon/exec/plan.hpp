@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -10,57 +11,135 @@
 
 namespace tenon {
 
+/// The numbers that a plan depends on and that select no code: one compiled plan answers for all of them.
+struct plan_numbers {
+  std::int64_t micro = 1, sequence = 1;  ///< samples of a micro-batch, tokens of a sample
+  std::int64_t global = 1;               ///< samples of a step, over all ranks; a multiple of micro * ranks
+  std::int64_t steps = 0;                ///< of the run; 0: not known before the data is read
+  int ranks = 1;                         ///< replicas that share a step's samples
+  int members = 1;                       ///< of the team of threads of a rank (GPU: 1)
+};
+
+/// The numbers that a recipe states.
+template <class Recipe>
+constexpr plan_numbers numbers_of(Recipe const& r, int members = 1) {
+  plan_numbers n{.micro = r.batch.micro.count, .sequence = r.batch.sequence.count, .global = r.batch.global.count};
+  n.steps = total_steps(r.horizon, r.batch).count;
+  n.members = members;
+  if constexpr (requires { int(r.parallel.ranks); }) n.ranks = int(r.parallel.ranks);
+  return n;
+}
+
 /// What a run needs, known before it starts. Bytes of each buffer and floating-point operations come from the types and
-/// from the model's own forward and backward pass run on paper (exec::count). Torch-free.
+/// from the model's own forward and backward pass run on paper (exec::count). Bytes and operations are those of one
+/// rank. Torch-free.
 struct run_plan {
   std::int64_t parameters = 0;  ///< trained scalars
   std::int64_t master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;
   std::int64_t copy_bytes = 0;        ///< weights in the compute dtype, where that is not the master's
-  std::int64_t activation_bytes = 0;  ///< saved, scratch, logits, private workspace, rotary tables
-  std::int64_t tokens_per_step = 0;
-  std::int64_t micro_batches = 0;  ///< of a step
-  std::int64_t step_flops = 0;     ///< of a step: GEMMs and attention, forward and backward, recomputation included
-  std::int64_t forward_flops_per_token = 0;
-  std::int64_t checkpoint_bytes = 0;  ///< one checkpoint on disk: weights and moments
+  std::int64_t activation_bytes = 0;  ///< saved, scratch, logits, workspace: the sum of the following four
+  std::int64_t saved_bytes = 0;       ///< what the forward pass keeps for the backward pass
+  std::int64_t logits_bytes = 0;      ///< a chunk of logits, and of their gradient
+  std::int64_t scratch_bytes = 0;     ///< of the backward pass
+  std::int64_t workspace_bytes = 0;   ///< inside operations: of each member and of the team; rotary tables
+  std::int64_t tokens_per_step = 0;   ///< over all ranks
+  std::int64_t micro_batches = 0;     ///< of a step, on one rank
+  std::int64_t steps = 0;             ///< 0: not known before the data is read
+  std::int64_t step_flops = 0;  ///< of a step on one rank: GEMMs and attention, forward and backward, recomputation
+                                ///< included
+  std::int64_t forward_flops_per_token = 0, backward_flops_per_token = 0;  ///< recomputation counts as backward
+  std::int64_t checkpoint_bytes = 0;  ///< one checkpoint on disk: weights and moments, without some KB of headers
+  std::int64_t reduced_bytes = 0;     ///< gradients that a rank hands to the others in a step; 0 on one rank
+  double seconds_per_step = 0;        ///< at the least: see exec::count::executor, and step_seconds below
   std::int64_t memory = 0;            ///< of the target
-  bool fits = false;                  ///< total() is at most 90 % of it
+  bool fits = false;                  ///< fits_into(total(), memory)
 
   constexpr std::int64_t total() const {
     return master_bytes + gradient_bytes + moment_bytes + copy_bytes + activation_bytes;
   }
 };
 
-/// The plan of a recipe whose model is made of static layers, for a team of `members`.
+/// Whether a rank's `bytes` fit into `memory`. A tenth is left to what no plan sees: the program itself and its
+/// libraries, a CUDA context, the text being read.
+constexpr bool fits_into(std::int64_t bytes, std::int64_t memory) { return bytes <= memory / 10 * 9; }
+
+/// The rates of a target for a compute dtype. On a CPU attention adds and multiplies in fp32, whatever the dtype.
+constexpr exec::count::rates rates_of(target_facts const& f, dtype compute) {
+  return {.products = f.rate(compute) * 1e9,
+          .attention = f.rate(f.device == device_kind::cpu ? dtype::fp32 : compute) * 1e9,
+          .bandwidth = f.bandwidth * 1e9};
+}
+
+/// Bytes of logits, where a model's head holds a chunk of them as `logits` and `d_logits`.
+template <class Saved>
+constexpr std::int64_t logits_bytes_of(Saved const& s) {
+  std::int64_t total = 0;
+  auto const add = [&](auto const& leaf) { total += nn::align_up(std::remove_cvref_t<decltype(leaf)>::bytes(0, 1)); };
+  if constexpr (requires { s.head.logits; }) add(s.head.logits);
+  if constexpr (requires { s.head.d_logits; }) add(s.head.d_logits);
+  return total;
+}
+
+/// Seconds of a step at the least: the passes of all micro-batches; norm and update, which read and write each state
+/// once (the norm reads the gradient once more); and the exchange of a ring, in which a rank sends and takes
+/// 2 (ranks - 1) / ranks of the gradient (Patarasuk and Yuan 2009). Nothing is taken to overlap.
+constexpr double step_seconds(run_plan const& p, double pass_seconds, target_facts const& f, int ranks) {
+  double all = pass_seconds * double(p.micro_batches);
+  if (f.bandwidth > 0)
+    all += double(2 * p.master_bytes + 2 * p.gradient_bytes + 2 * p.moment_bytes + p.copy_bytes) / (f.bandwidth * 1e9);
+  if (ranks > 1 && f.link > 0) all += double(p.reduced_bytes) / (f.link * 1e9);
+  return all;
+}
+
+/// The plan of a model in a compute type, with an optimizer of so many moments, for numbers known when it is called.
+template <class Model, class Compute, int Moments>
+constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype compute) {
+  using layout = exec::flat_layout<Model>;
+  using activations = exec::activations<Model, Compute>;
+  std::int64_t const rows = n.micro * n.sequence;
+  auto const counted = exec::count::forward_backward<Model, Compute>(n.micro, n.sequence, rates_of(f, compute));
+  auto const forward = exec::count::evaluate<Model, Compute>(n.micro, n.sequence);
+  run_plan p;
+  p.parameters = layout::parameters;
+  p.master_bytes = p.gradient_bytes = layout::total * 4;
+  p.moment_bytes = layout::total * 4 * Moments;
+  p.copy_bytes = std::is_same_v<Compute, float> ? 0 : layout::total * std::int64_t(sizeof(Compute));
+  p.activation_bytes = activations::bytes(rows, n.members, n.sequence);
+  p.logits_bytes = logits_bytes_of(typename activations::saved_type{});
+  p.saved_bytes = nn::activation_bytes<typename activations::saved_type>(rows, n.members) - p.logits_bytes;
+  p.scratch_bytes = nn::activation_bytes<typename activations::scratch_type>(rows, n.members);
+  p.workspace_bytes = p.activation_bytes - p.saved_bytes - p.logits_bytes - p.scratch_bytes;
+  p.tokens_per_step = n.sequence * n.global;
+  p.micro_batches = n.global / std::max<std::int64_t>(1, n.micro * n.ranks);
+  p.steps = n.steps;
+  std::int64_t const pass_flops = counted.gemm_flops + counted.attention_flops;
+  p.step_flops = pass_flops * p.micro_batches;
+  p.forward_flops_per_token = (forward.gemm_flops + forward.attention_flops) / rows;
+  p.backward_flops_per_token = pass_flops / rows - p.forward_flops_per_token;
+  p.checkpoint_bytes = p.parameters * 4 * (1 + Moments);
+  p.reduced_bytes = n.ranks > 1 ? p.gradient_bytes / n.ranks * 2 * (n.ranks - 1) : 0;
+  p.seconds_per_step = step_seconds(p, counted.seconds, f, n.ranks);
+  p.memory = f.memory.count;
+  p.fits = fits_into(p.total(), p.memory);
+  return p;
+}
+
+/// The plan of a recipe whose model is made of static layers, for other numbers than its own. May be called while
+/// compiling and while running.
 template <auto const& R>
-constexpr run_plan make_plan(int members = 1) {
+constexpr run_plan make_plan(plan_numbers const& n) {
   static_assert(models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>,
                 "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by "
                 "running it, not planned. "
                 "Use a model of static layers such as model::deepseek_llm, or leave plan<> out");
-  using model = models::of_recipe<R>;
-  using compute = models::compute_of<R>;
-  using layout = exec::flat_layout<model>;
-  constexpr std::int64_t samples = R.batch.micro.count, sequence = R.batch.sequence.count;
-  constexpr auto counted = exec::count::forward_backward<model, compute>(samples, sequence);
-  constexpr auto forward = exec::count::evaluate<model, compute>(samples, sequence);
-  static_assert(counted.workspace <= exec::activations<model, compute>::workspace_floats(sequence),
-                "[tenon.plan] a layer asks for more private workspace than the executor has");
-  static_assert(counted.shared <= exec::activations<model, compute>::shared_floats(samples * sequence),
-                "[tenon.plan] a layer asks for more shared workspace than the executor has");
-  run_plan p;
-  p.parameters = layout::parameters;
-  p.master_bytes = p.gradient_bytes = layout::total * 4;
-  p.moment_bytes = layout::total * 4 * std::remove_cvref_t<decltype(R.optimizer)>::moments;
-  p.copy_bytes = std::is_same_v<compute, float> ? 0 : layout::total * std::int64_t(sizeof(compute));
-  p.activation_bytes = exec::activations<model, compute>::bytes(samples * sequence, members, sequence);
-  p.tokens_per_step = tokens_per_step(R.batch).count;
-  p.micro_batches = R.batch.accumulation();
-  p.step_flops = (counted.gemm_flops + counted.attention_flops) * p.micro_batches;
-  p.forward_flops_per_token = (forward.gemm_flops + forward.attention_flops) / (samples * sequence);
-  p.checkpoint_bytes = p.parameters * 4 * (1 + std::remove_cvref_t<decltype(R.optimizer)>::moments);
-  p.memory = R.target.facts().memory.count;
-  p.fits = p.total() <= p.memory / 10 * 9;
-  return p;
+  return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments>(
+      n, R.target.facts(), resolved_precision_t<decltype(R)>::compute);
+}
+
+/// The plan of a recipe with its own numbers, for a team of `members`.
+template <auto const& R>
+constexpr run_plan make_plan(int members = 1) {
+  return make_plan<R>(numbers_of(R, members));
 }
 
 /// static_assert(tenon::plan<pro>.fits);

@@ -28,11 +28,20 @@ namespace tenon {
 
 enum class device_kind { cpu, cuda };
 
-/// What the rules and the plan know of a machine. Rates are dense, in GFLOP/s; 0 means emulated.
+/// What the rules and the plan know of a machine. Rates are dense (figures without sparsity), in GFLOP/s of matrix
+/// products that add in fp32; 0 means emulated. The marketing figures of vendors count GB as 10^9 bytes, and so do we.
 struct target_facts {
   device_kind device = device_kind::cpu;
   bytes memory{0};
   double fp32 = 0, bf16 = 0, fp16 = 0;
+  double bandwidth = 0;  ///< of its memory, GB/s; 0: not known
+  double link = 0;       ///< to the other devices of its machine, GB/s in one direction; 0: not known
+
+  /// The rate in this format, GFLOP/s; that of fp32 where the format is emulated.
+  constexpr double rate(dtype t) const {
+    double const own = t == dtype::fp32 ? fp32 : t == dtype::bf16 ? bf16 : fp16;
+    return own > 0 ? own : fp32;
+  }
 
   /// Whether the hardware computes in this format itself.
   constexpr bool computes(dtype t) const { return t == dtype::fp32 || (t == dtype::bf16 ? bf16 > 0 : fp16 > 0); }
@@ -68,36 +77,93 @@ struct cpu {
   constexpr target_facts facts() const { return {device_kind::cpu, memory.get(), 50, 0, 0}; }
 };
 
-/// NVIDIA H100 SXM: 80 GB, 67 TFLOP/s fp32, 989 bf16 and fp16 dense (H100 datasheet, figures without sparsity).
+/// NVIDIA H100 SXM: 80 GB at 3,350 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16; NVLink 900 GB/s both ways (NVIDIA H100
+/// Tensor Core GPU datasheet, 2023).
 struct h100 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h100";
   static constexpr bool native_bf16 = true, native_fp16 = true;
-  constexpr target_facts facts() const { return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3}; }
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3, 3350, 450};
+  }
 };
 
-/// NVIDIA H200 SXM: 141 GB, 67 TFLOP/s fp32, 989 bf16 and fp16 dense (H200 datasheet, figures without sparsity).
+/// NVIDIA H200 SXM: 141 GB at 4,800 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16; NVLink 900 GB/s both ways (NVIDIA H200
+/// Tensor Core GPU datasheet, 2024).
 struct h200 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h200";
   static constexpr bool native_bf16 = true, native_fp16 = true;
-  constexpr target_facts facts() const { return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3}; }
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3, 4800, 450};
+  }
 };
 
-/// NVIDIA A100 80GB SXM: 19.5 TFLOP/s fp32, 312 bf16 and fp16 dense (A100 datasheet).
+/// NVIDIA B200 in a DGX or HGX B200: 180 GB at 8,000 GB/s; 75 TFLOP/s fp32, 2,250 bf16 and fp16; NVLink 1,800 GB/s both
+/// ways (NVIDIA DGX B200 and HGX B200 datasheets, 2024; an eighth of the machine's figures, halved where these are with
+/// sparsity).
+struct b200 {
+  using axis = tenon::axis::target;
+  static constexpr std::string_view kind = "b200";
+  static constexpr bool native_bf16 = true, native_fp16 = true;
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{180'000'000'000}, 75e3, 2250e3, 2250e3, 8000, 900};
+  }
+};
+
+/// NVIDIA A100 80GB SXM: 80 GB at 2,039 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16; NVLink 600 GB/s both ways (NVIDIA
+/// A100 Tensor Core GPU datasheet, 2021).
 struct a100_80 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "a100_80";
   static constexpr bool native_bf16 = true, native_fp16 = true;
-  constexpr target_facts facts() const { return {device_kind::cuda, bytes{80'000'000'000}, 19.5e3, 312e3, 312e3}; }
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{80'000'000'000}, 19.5e3, 312e3, 312e3, 2039, 300};
+  }
 };
 
-/// NVIDIA V100 SXM2 32GB: 15.7 TFLOP/s fp32, 125 fp16; no bf16 (V100 datasheet).
+/// NVIDIA A100 40GB SXM: 40 GB at 1,555 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16; NVLink 600 GB/s both ways (NVIDIA
+/// A100 Tensor Core GPU datasheet, 2020).
+struct a100_40 {
+  using axis = tenon::axis::target;
+  static constexpr std::string_view kind = "a100_40";
+  static constexpr bool native_bf16 = true, native_fp16 = true;
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{40'000'000'000}, 19.5e3, 312e3, 312e3, 1555, 300};
+  }
+};
+
+/// NVIDIA V100 SXM2 32GB: 32 GB at 900 GB/s; 15.7 TFLOP/s fp32, 125 fp16; no bf16; NVLink 300 GB/s both ways (NVIDIA
+/// V100 datasheet, 2020).
 struct v100 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "v100";
   static constexpr bool native_bf16 = false, native_fp16 = true;
-  constexpr target_facts facts() const { return {device_kind::cuda, bytes{32'000'000'000}, 15.7e3, 0, 125e3}; }
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{32'000'000'000}, 15.7e3, 0, 125e3, 900, 150};
+  }
+};
+
+/// NVIDIA L40S: 48 GB at 864 GB/s; 91.6 TFLOP/s fp32, 362 bf16 and fp16; PCIe 4.0 x16, 64 GB/s both ways (NVIDIA L40S
+/// datasheet, 2023).
+struct l40s {
+  using axis = tenon::axis::target;
+  static constexpr std::string_view kind = "l40s";
+  static constexpr bool native_bf16 = true, native_fp16 = true;
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{48'000'000'000}, 91.6e3, 362e3, 362e3, 864, 32};
+  }
+};
+
+/// NVIDIA GeForce RTX 4090: 24 GB at 1,008 GB/s; 82.6 TFLOP/s fp32, 165.2 bf16 and fp16 with sums in fp32; PCIe 4.0
+/// x16, 64 GB/s both ways (NVIDIA Ada GPU Architecture whitepaper, 2022, appendix A).
+struct rtx_4090 {
+  using axis = tenon::axis::target;
+  static constexpr std::string_view kind = "rtx_4090";
+  static constexpr bool native_bf16 = true, native_fp16 = true;
+  constexpr target_facts facts() const {
+    return {device_kind::cuda, bytes{24'000'000'000}, 82.6e3, 165.2e3, 165.2e3, 1008, 32};
+  }
 };
 
 }  // namespace tenon::target
