@@ -3,6 +3,8 @@
 /// recipe/digests.hpp and recipe/json.hpp, which need reflection. The rules are listed here although check.hpp includes
 /// them, because a compiler prints this chain above a rule's sentence, and the shorter one reads better.
 #include "tenon/core/units.hpp"
+#include "tenon/recipe/rules/form.hpp"
+//
 #include "tenon/recipe/form.hpp"
 #include "tenon/recipe/recipe.hpp"
 #include "tenon/recipe/rules/batch.hpp"

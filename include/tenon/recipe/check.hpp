@@ -1,5 +1,7 @@
 #pragma once
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -20,9 +22,17 @@ namespace tenon::rules {
 template <class... A, class... B>
 list<A..., B...> operator+(list<A...>, list<B...>);
 
-/// The number rules, in the order in which they are tried. The first that does not hold is the one that speaks.
-using number_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
+/// The rules of a list that belong to a layer.
+template <layer Layer, class... Rules>
+auto in_layer(list<Rules...>)
+    -> decltype((list<>{} + ... + std::conditional_t<Rules::when == Layer, list<Rules>, list<>>{}));
+
+/// Every rule about policies whose contracts hold.
+using recipe_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
                               curriculum_rules{} + data_rules{} + run_rules{});
+
+/// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.
+using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));
 
 /// The rules that a recipe type can be asked: where a contract is broken, the numbers behind it are not looked at.
 template <class R>
@@ -58,13 +68,43 @@ numbered<I, Rule> pick(numbered<I, Rule>);
 template <int I, class... Rules>
 auto at(list<Rules...>) -> typename decltype(pick<I>(numbering<std::index_sequence_for<Rules...>, Rules...>{}))::type;
 
+/// A number as a compiler prints it best: without a suffix where an int holds it.
+template <std::int64_t N>
+inline constexpr auto shown = [] {
+  if constexpr (N == static_cast<int>(N))
+    return static_cast<int>(N);
+  else
+    return N;
+}();
+
+/// The rule's `with` over the whole numbers among the values that it has seen.
+template <class Rule, auto const& R>
+struct refusal_by_values {
+  static constexpr auto seen = Rule::seen(R);
+  static constexpr auto whole = [] {
+    std::array<std::size_t, seen.size() + 1> at{};  // the places, and last how many
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      if (seen[i].whole()) at[at.back()++] = i;
+    return at;
+  }();
+  template <std::size_t... I>
+  static auto over(std::index_sequence<I...>) ->
+      typename Rule::template with<shown<static_cast<std::int64_t>(seen[whole[I]].number)>...>;
+  using type = decltype(over(std::make_index_sequence<whole.back()>{}));
+};
+template <class Rule, auto const& R>
+requires requires { typename Rule::template refusal<R>; }
+struct refusal_by_values<Rule, R> {
+  using type = typename Rule::template refusal<R>;
+};
+
 struct silent {};
 
 /// The base of checked<R>: the refusal of rule I, or nothing.
 template <int I, auto const& R>
 struct verdict {
   using rule = decltype(at<I>(rules_for<std::remove_cvref_t<decltype(R)>>{}));
-  using type = typename rule::template refusal<R>;
+  using type = typename refusal_by_values<rule, R>::type;
 };
 template <auto const& R>
 struct verdict<-1, R> {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tenon/recipe/axes.hpp"
+#include "tenon/recipe/rules/form.hpp"
 
 namespace tenon {
 
@@ -99,33 +100,22 @@ consteval mistake in_edit() {
   return std::is_invocable_v<F, Recipe> ? mistake::edit_by_reference : mistake::none;
 }
 
-/// Says the sentence of a mistake, once, where the user's line is near.
+template <mistake>
+struct rule_of;
+template <>
+struct rule_of<mistake::not_a_policy> : std::type_identity<rules::not_a_policy> {};
+template <>
+struct rule_of<mistake::twice> : std::type_identity<rules::twice> {};
+template <>
+struct rule_of<mistake::no_model> : std::type_identity<rules::no_model> {};
+template <>
+struct rule_of<mistake::with_same_policy> : std::type_identity<rules::with_same_policy> {};
+template <>
+struct rule_of<mistake::edit_by_reference> : std::type_identity<rules::edit_by_reference> {};
+
+/// The type that says the sentence of a mistake, once, where the user's line is near: `sizeof` it, return invalid.
 template <mistake M>
-consteval invalid say() {
-  constexpr bool policies = M != mistake::not_a_policy, once = M != mistake::twice, model = M != mistake::no_model,
-                 another = M != mistake::with_same_policy, by_reference = M != mistake::edit_by_reference;
-  static_assert(
-      policies,
-      "[tenon.not_a_policy] an argument is not a policy: it has no `axis` out of tenon::axis and no `kind`, so "
-      "no part of the run would read it. Give policy objects, such as tenon::precision::bf16{} or "
-      "tenon::horizon{1'000_steps}; docs/policies.md lists them");
-  static_assert(once,
-                "[tenon.twice] two policies answer the same axis, so one of them would be ignored. Give one per axis; "
-                "to vary a finished recipe write recipe.with(policy)");
-  static_assert(model,
-                "[tenon.no_model] no model was given, and it is the one axis without a default. Add one, such as "
-                "tenon::model::deepseek_llm{.vocab = 32'256, .hidden = 512, .layers = 8, .heads = 8, "
-                ".intermediate = 1'376}");
-  static_assert(
-      another,
-      "[tenon.with_same_policy] .with was given a policy of the type that the recipe already has, which would "
-      "reset every field that you did not repeat. Write .edit([](auto& r) { r.schedule.peak = 1e-4; }) to "
-      "change fields, or .replace(policy) to start that policy afresh");
-  static_assert(by_reference,
-                "[tenon.edit_by_reference] .edit was given a function that takes the recipe by value, so its changes "
-                "would be lost. Write [](auto& r) { ... }");
-  return {};
-}
+using refusal = typename rule_of<M>::type::template with<>;
 
 template <class Axis, class Policy>
 struct slot {

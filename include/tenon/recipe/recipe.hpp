@@ -53,7 +53,7 @@ struct recipe_t : policies_t<Policies...> {
   template <class F>
   constexpr auto edit(F f) const& {
     if constexpr (constexpr auto m = form::in_edit<F, recipe_t>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return edited(*this, all_axes, f);
   }
@@ -61,7 +61,7 @@ struct recipe_t : policies_t<Policies...> {
   template <class F>
   constexpr auto edit(F f) && {
     if constexpr (constexpr auto m = form::in_edit<F, recipe_t>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return edited(this->parent, inherited, f);
   }
@@ -70,14 +70,14 @@ struct recipe_t : policies_t<Policies...> {
   template <class... New>
   constexpr auto with(New... policies) const& {
     if constexpr (constexpr auto m = form::in_with<any_same<New...>, New...>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return put(*this, all_axes, policies...);
   }
   template <class... New>
   constexpr auto with(New... policies) && {
     if constexpr (constexpr auto m = form::in_with<any_same<New...>, New...>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return put(this->parent, inherited, policies...);
   }
@@ -87,14 +87,14 @@ struct recipe_t : policies_t<Policies...> {
   template <class New>
   constexpr auto replace(New policy) const& {
     if constexpr (constexpr auto m = form::in_policies<New>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return put(*this, all_axes, policy);
   }
   template <class New>
   constexpr auto replace(New policy) && {
     if constexpr (constexpr auto m = form::in_policies<New>(); m != form::mistake::none)
-      return form::say<m>();
+      return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
       return put(this->parent, inherited, policy);
   }
@@ -146,7 +146,7 @@ struct recipe_t : policies_t<Policies...> {
 template <class... Policies>
 constexpr auto recipe(Policies... policies) {
   if constexpr (constexpr auto m = form::in_recipe<Policies...>(); m != form::mistake::none) {
-    return form::say<m>();
+    return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
   } else {
     form::bag<Policies...> const all{{policies}...};
     auto const get = [&all](auto tag) { return form::take<decltype(tag), default_policy_t<decltype(tag)>>(&all); };

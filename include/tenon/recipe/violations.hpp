@@ -1,5 +1,4 @@
 #pragma once
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,12 +25,11 @@ std::vector<violation> violations(Recipe const& r, rules::known k = {}) {
       std::string values;
       for (auto const& f : Rule::seen(r)) {
         values += (values.empty() ? "" : ", ") + std::string(f.path) + " = ";
-        bool const whole = f.number == std::floor(f.number) && std::abs(f.number) < 9007199254740992.0;
         values += !f.text.empty() ? std::string(f.text)
-                  : whole         ? to_text(static_cast<std::int64_t>(f.number))
+                  : f.whole()     ? to_text(static_cast<std::int64_t>(f.number))
                                   : to_text(f.number);
       }
-      found.push_back({Rule::id, std::string(Rule::sentence) + " (" + values + ")"});
+      found.push_back({id_of<Rule>, std::string(Rule::sentence) + " (" + values + ")"});
     }
   };
   [&]<class... Rules>(rules::list<Rules...>) { (ask.template operator()<Rules>(), ...); }(rules::rules_for<Recipe>{});

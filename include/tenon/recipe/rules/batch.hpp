@@ -6,14 +6,16 @@
 /// Rules about the batch.
 namespace tenon::rules {
 
-struct batch_given {
-  static constexpr std::string_view id = "batch_given";
+struct batch_given : rule<layer::numbers, axis::batch> {
 #define TENON_TEXT                                                                                      \
   "[tenon.batch_given] batch.sequence, global and micro must each be at least 1 and below 2^31. Write " \
   "batch{.sequence = 512_tokens, .global = 8_samples, .micro = 4_samples}"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     auto const usable = [](std::int64_t n) { return n > 0 && n < std::int64_t{1} << 31; };
@@ -21,53 +23,41 @@ struct batch_given {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"batch.sequence", as_number(r.batch.sequence)},
-                      finding{"batch.global", as_number(r.batch.global)},
-                      finding{"batch.micro", as_number(r.batch.micro)}};
+    return std::array{finding{"batch.sequence", r.batch.sequence}, finding{"batch.global", r.batch.global},
+                      finding{"batch.micro", r.batch.micro}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.batch.sequence.count, R.batch.global.count, R.batch.micro.count>;
 };
 
-struct micro_divides_global {
-  static constexpr std::string_view id = "micro_divides_global";
+struct micro_divides_global : rule<layer::numbers, axis::batch> {
 #define TENON_TEXT                                                                                       \
   "[tenon.micro_divides_global] batch.micro does not divide batch.global, so the last micro-batch of a " \
   "step would have another size. Choose .global as a multiple of .micro"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.batch.micro.count <= 0 || r.batch.global.count % r.batch.micro.count == 0;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"batch.global", as_number(r.batch.global)},
-                      finding{"batch.micro", as_number(r.batch.micro)}};
+    return std::array{finding{"batch.global", r.batch.global}, finding{"batch.micro", r.batch.micro}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.batch.global.count, R.batch.micro.count>;
 };
 
-struct sequence_within_positions {
-  static constexpr std::string_view id = "sequence_within_positions";
+struct sequence_within_positions : rule<layer::shape, axis::model, axis::batch> {
 #define TENON_TEXT                                                                                       \
   "[tenon.sequence_within_positions] batch.sequence is longer than model.positions, so its last tokens " \
   "would have no position. Shorten .sequence, or raise .positions of the model"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -76,17 +66,8 @@ struct sequence_within_positions {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"batch.sequence", as_number(r.batch.sequence)},
-                      finding{"model.positions", as_number(r.model.positions)}};
+    return std::array{finding{"batch.sequence", r.batch.sequence}, finding{"model.positions", r.model.positions}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.batch.sequence.count, R.model.positions.get()>;
 };
 
 using batch_rules = list<batch_given, micro_divides_global, sequence_within_positions>;

@@ -43,95 +43,86 @@ concept precision_policy = std::same_as<P, precision::native> || requires {
 /// Contract rules: a policy of the user's own has what its axis needs.
 namespace tenon::rules {
 
-struct model_contract {
-  static constexpr std::string_view id = "model_contract";
+struct model_contract : rule<layer::contract, axis::model> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.model_contract] the model policy has no member `vocab`, and the loss and the tokenizer need the number " \
   "of logits. Add `tenon::fixed<int> vocab = 0;` to the policy"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
     return model_policy<model_of<R>>;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model", 0, r.model.kind}};
+    return std::array{finding{"model", r.model.kind}};
   }
-  template <class Model>
-  struct policy {
-    static constexpr bool complete = model_policy<Model>;
-    static_assert(complete, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
-  using refusal = policy<model_of<std::remove_cvref_t<decltype(R)>>>;
+  using refusal = with<model_of<std::remove_cvref_t<decltype(R)>>>;
 };
 
-struct schedule_contract {
-  static constexpr std::string_view id = "schedule_contract";
+struct schedule_contract : rule<layer::contract, axis::schedule> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.schedule_contract] the schedule policy lacks `at` or `ramp`, so the loop cannot ask it for a rate. Add " \
   "`constexpr double at(steps step, steps total, tokens per_step) const` and `constexpr steps ramp(steps total, "  \
   "tokens per_step) const` (the length of warmup and decay)"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
     return schedule_policy<schedule_of<R>>;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"schedule", 0, r.schedule.kind}};
+    return std::array{finding{"schedule", r.schedule.kind}};
   }
-  template <class Schedule>
-  struct policy {
-    static constexpr bool complete = schedule_policy<Schedule>;
-    static_assert(complete, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
-  using refusal = policy<schedule_of<std::remove_cvref_t<decltype(R)>>>;
+  using refusal = with<schedule_of<std::remove_cvref_t<decltype(R)>>>;
 };
 
-struct machine_contract {
-  static constexpr std::string_view id = "machine_contract";
+struct machine_contract : rule<layer::contract, axis::target, axis::precision> {
 #define TENON_TEXT                                                                                                    \
   "[tenon.machine_contract] the target or precision policy lacks what its axis needs, so dtypes cannot be resolved. " \
   "A target has `constexpr tenon::target_facts facts() const` and static `native_bf16`, `native_fp16`; a precision "  \
   "has static `compute` (tenon::dtype) and `plan` (tenon::dtype_plan)"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class Target, class Precision>
   static constexpr bool complete = target_policy<Target>&& precision_policy<Precision>;
-  template <class R>
-  static constexpr bool applies = true;
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
     return complete<target_of<R>, precision_of<R>>;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"target", 0, r.target.kind}, finding{"precision", 0, r.precision.kind}};
+    return std::array{finding{"target", r.target.kind}, finding{"precision", r.precision.kind}};
   }
-  template <bool Complete, class Target, class Precision>
-  struct policies {
-    static_assert(Complete, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R, class Recipe = std::remove_cvref_t<decltype(R)>>
-  using refusal = policies<complete<target_of<Recipe>, precision_of<Recipe>>, target_of<Recipe>, precision_of<Recipe>>;
+  using refusal = with<target_of<Recipe>, precision_of<Recipe>>;
 };
 
-struct length_contract {
-  static constexpr std::string_view id = "length_contract";
+struct length_contract : rule<layer::contract, axis::horizon, axis::batch, axis::seed> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.length_contract] horizon, batch and seed are answered by a type of your own, but every part of the run " \
   "counts with tenon's. Use tenon::horizon{...}, tenon::batch{...} and tenon::seed{...}"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
     return std::same_as<decltype(R::horizon), tenon::horizon> && std::same_as<decltype(R::batch), tenon::batch> &&
@@ -139,16 +130,10 @@ struct length_contract {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"horizon", 0, r.horizon.kind}, finding{"batch", 0, r.batch.kind},
-                      finding{"seed", 0, r.seed.kind}};
+    return std::array{finding{"horizon", r.horizon.kind}, finding{"batch", r.batch.kind}, finding{"seed", r.seed.kind}};
   }
-  template <bool Ours>
-  struct types {
-    static_assert(Ours, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = types<holds(R)>;
+  template <auto const& R, class Recipe = std::remove_cvref_t<decltype(R)>>
+  using refusal = with<decltype(Recipe::horizon), decltype(Recipe::batch), decltype(Recipe::seed)>;
 };
 
 using contract_rules = list<model_contract, schedule_contract, machine_contract, length_contract>;

@@ -5,40 +5,38 @@
 /// Rules about the shape of the model.
 namespace tenon::rules {
 
-struct vocab_given {
-  static constexpr std::string_view id = "vocab_given";
+struct vocab_given : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                 \
   "[tenon.vocab_given] model.vocab was not given, and the loss needs the number of logits. Write " \
   ".vocab = 32'256 or the size of your tokenizer"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.model.vocab > 0;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.vocab", as_number(r.model.vocab)}};
+    return std::array{finding{"model.vocab", r.model.vocab}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.model.vocab.get()>;
 };
 
 /// The order of the values: hidden, layers, heads, kv_heads, intermediate, positions.
-struct model_fields_given {
-  static constexpr std::string_view id = "model_fields_given";
+struct model_fields_given : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                       \
   "[tenon.model_fields_given] model.hidden, layers, heads, intermediate and positions must be at least " \
   "1 and kv_heads at least 0, but one was left out or is negative. Give each, such as .hidden = 512, "   \
   ".layers = 8, .heads = 8, .intermediate = 1'376"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -48,31 +46,26 @@ struct model_fields_given {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.hidden", as_number(r.model.hidden)},
-                      finding{"model.layers", as_number(r.model.layers)},
-                      finding{"model.heads", as_number(r.model.heads)},
-                      finding{"model.kv_heads", as_number(r.model.kv_heads)},
-                      finding{"model.intermediate", as_number(r.model.intermediate)},
-                      finding{"model.positions", as_number(r.model.positions)}};
+    return std::array{finding{"model.hidden", r.model.hidden},
+                      finding{"model.layers", r.model.layers},
+                      finding{"model.heads", r.model.heads},
+                      finding{"model.kv_heads", r.model.kv_heads},
+                      finding{"model.intermediate", r.model.intermediate},
+                      finding{"model.positions", r.model.positions}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.model.hidden.get(), R.model.layers.get(), R.model.heads.get(), R.model.kv_heads.get(),
-                       R.model.intermediate.get(), R.model.positions.get()>;
 };
 
-struct heads_divide_hidden {
-  static constexpr std::string_view id = "heads_divide_hidden";
+struct heads_divide_hidden : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                     \
   "[tenon.heads_divide_hidden] model.heads does not divide model.hidden, so the heads would not have " \
   "one whole width. Choose .heads out of the divisors of .hidden, such as .hidden / 64 or .hidden / "  \
   "128"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -81,26 +74,21 @@ struct heads_divide_hidden {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.hidden", as_number(r.model.hidden)},
-                      finding{"model.heads", as_number(r.model.heads)}};
+    return std::array{finding{"model.hidden", r.model.hidden}, finding{"model.heads", r.model.heads}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.model.hidden.get(), R.model.heads.get()>;
 };
 
-struct kv_heads_divide_heads {
-  static constexpr std::string_view id = "kv_heads_divide_heads";
+struct kv_heads_divide_heads : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                     \
   "[tenon.kv_heads_divide_heads] model.kv_heads does not divide model.heads, so query heads cannot "   \
   "share key and value heads evenly. Choose .kv_heads out of the divisors of .heads, or leave it out " \
   "for one per head"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -109,26 +97,21 @@ struct kv_heads_divide_heads {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.heads", as_number(r.model.heads)},
-                      finding{"model.kv_heads", as_number(r.model.kv_heads)}};
+    return std::array{finding{"model.heads", r.model.heads}, finding{"model.kv_heads", r.model.kv_heads}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.model.heads.get(), R.model.kv_heads.get()>;
 };
 
-struct head_width_even {
-  static constexpr std::string_view id = "head_width_even";
+struct head_width_even : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                     \
   "[tenon.head_width_even] the width of a head, model.hidden / model.heads, is odd, but rotary "       \
   "embedding turns pairs of channels. Choose .hidden and .heads with an even quotient, such as 64 or " \
   "128"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -137,26 +120,21 @@ struct head_width_even {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.hidden", as_number(r.model.hidden)},
-                      finding{"model.heads", as_number(r.model.heads)},
-                      finding{"width of a head", as_number(r.model.head_dim())}};
+    return std::array{finding{"model.hidden", r.model.hidden}, finding{"model.heads", r.model.heads},
+                      finding{"width of a head", r.model.head_dim()}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.model.hidden.get(), R.model.heads.get()>;
 };
 
-struct model_numbers_in_range {
-  static constexpr std::string_view id = "model_numbers_in_range";
+struct model_numbers_in_range : rule<layer::numbers, axis::model> {
 #define TENON_TEXT                                                                                      \
   "[tenon.model_numbers_in_range] model.rope_theta, norm_eps and init_std must be above 0. Leave them " \
   "out for 10'000, 1e-6 and 0.02"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = is_dense_decoder<model_of<R>>;
   template <class R>
@@ -165,16 +143,9 @@ struct model_numbers_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model.rope_theta", as_number(r.model.rope_theta)},
-                      finding{"model.norm_eps", as_number(r.model.norm_eps)},
-                      finding{"model.init_std", as_number(r.model.init_std)}};
+    return std::array{finding{"model.rope_theta", r.model.rope_theta}, finding{"model.norm_eps", r.model.norm_eps},
+                      finding{"model.init_std", r.model.init_std}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
   using refusal = with<(R.model.rope_theta.get() > 0), (R.model.norm_eps.get() > 0), (R.model.init_std > 0)>;
 };

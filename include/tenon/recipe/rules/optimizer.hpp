@@ -7,12 +7,16 @@
 /// Rules about the optimizer.
 namespace tenon::rules {
 
-struct betas_in_range {
-  static constexpr std::string_view id = "betas_in_range";
+struct betas_in_range : rule<layer::numbers, axis::optimizer> {
 #define TENON_TEXT                                                                                   \
   "[tenon.betas_in_range] optimizer::adamw needs beta1 and beta2 from 0 up to but not 1, where the " \
   "bias correction would divide by zero. Leave them out for 0.9 and 0.95"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<optimizer_of<R>, optimizer::adamw>;
   template <class R>
@@ -21,27 +25,24 @@ struct betas_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"optimizer.beta1", as_number(r.optimizer.beta1)},
-                      finding{"optimizer.beta2", as_number(r.optimizer.beta2)}};
+    return std::array{finding{"optimizer.beta1", r.optimizer.beta1}, finding{"optimizer.beta2", r.optimizer.beta2}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
   using refusal =
       with<(R.optimizer.beta1 >= 0 && R.optimizer.beta1 < 1), (R.optimizer.beta2 >= 0 && R.optimizer.beta2 < 1)>;
 };
 
-struct optimizer_in_range {
-  static constexpr std::string_view id = "optimizer_in_range";
+struct optimizer_in_range : rule<layer::numbers, axis::optimizer> {
 #define TENON_TEXT                                                                                      \
   "[tenon.optimizer_in_range] a field of the optimizer is outside its range: epsilon above 0, "         \
   "weight_decay and clip not negative (0 switches them off), momentum from 0 up to but not 1. Correct " \
   "that field"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies =
       std::same_as<optimizer_of<R>, optimizer::adamw> || std::same_as<optimizer_of<R>, optimizer::sgd>;
@@ -56,24 +57,22 @@ struct optimizer_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"optimizer", 0, r.optimizer.kind}};
+    return std::array{finding{"optimizer", r.optimizer.kind}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
   using refusal = with<(R.optimizer.weight_decay >= 0), (R.optimizer.clip >= 0)>;
 };
 
-struct nesterov_needs_momentum {
-  static constexpr std::string_view id = "nesterov_needs_momentum";
+struct nesterov_needs_momentum : rule<layer::numbers, axis::optimizer> {
 #define TENON_TEXT                                                                                     \
   "[tenon.nesterov_needs_momentum] optimizer::sgd with nesterov has no momentum to look ahead along. " \
   "Give .momentum = 0.9, or leave out .nesterov"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<optimizer_of<R>, optimizer::sgd>;
   template <class R>
@@ -82,16 +81,8 @@ struct nesterov_needs_momentum {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"optimizer.momentum", as_number(r.optimizer.momentum)}};
+    return std::array{finding{"optimizer.momentum", r.optimizer.momentum}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.optimizer.nesterov.get()>;
 };
 
 using optimizer_rules = list<betas_in_range, optimizer_in_range, nesterov_needs_momentum>;

@@ -8,13 +8,17 @@
 /// Rules about number formats and the machine.
 namespace tenon::rules {
 
-struct precision_native_on_target {
-  static constexpr std::string_view id = "precision_native_on_target";
+struct precision_native_on_target : rule<layer::shape, axis::target, axis::precision> {
 #define TENON_TEXT                                                                                  \
   "[tenon.precision_native_on_target] the precision computes in a format that the target only "     \
   "emulates, many times slower than fp32. Write precision::native{} or fp32{} (fp16{} on a v100), " \
   "choose another target, or state .emulated = true to accept the cost"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = !std::same_as<precision_of<R>, precision::native>;
   template <class R>
@@ -26,25 +30,23 @@ struct precision_native_on_target {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"precision", 0, r.precision.kind}, finding{"target", 0, r.target.kind}};
+    return std::array{finding{"precision", r.precision.kind}, finding{"target", r.target.kind}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
   using refusal = with<resolved_precision_t<decltype(R)>::compute, R.target.facts().device>;
 };
 
-struct loss_scale_in_range {
-  static constexpr std::string_view id = "loss_scale_in_range";
+struct loss_scale_in_range : rule<layer::numbers, axis::precision> {
 #define TENON_TEXT                                                                                      \
   "[tenon.loss_scale_in_range] the loss scaling of precision::fp16 cannot work: initial_scale must be " \
   "above 0, growth above 1, backoff between 0 and 1, growth_interval at least 1. Leave them out for "   \
   "65'536, 2, 0.5 and 2'000"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<precision_of<R>, precision::fp16>;
   template <class R>
@@ -54,46 +56,34 @@ struct loss_scale_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"precision.initial_scale", as_number(r.precision.initial_scale)},
-                      finding{"precision.growth", as_number(r.precision.growth)},
-                      finding{"precision.backoff", as_number(r.precision.backoff)},
-                      finding{"precision.growth_interval", as_number(r.precision.growth_interval)}};
+    return std::array{finding{"precision.initial_scale", r.precision.initial_scale},
+                      finding{"precision.growth", r.precision.growth},
+                      finding{"precision.backoff", r.precision.backoff},
+                      finding{"precision.growth_interval", r.precision.growth_interval}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
   template <auto const& R>
   using refusal = with<(R.precision.initial_scale > 0), (R.precision.growth > 1),
                        (R.precision.backoff > 0 && R.precision.backoff < 1), R.precision.growth_interval>;
 };
 
-struct target_memory_given {
-  static constexpr std::string_view id = "target_memory_given";
+struct target_memory_given : rule<layer::shape, axis::target> {
 #define TENON_TEXT                                                                     \
   "[tenon.target_memory_given] the target has no memory, so nothing could fit. Write " \
   "target::cpu{.memory = 24_GiB}"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.target.facts().memory.count > 0;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"target.memory", as_number(r.target.facts().memory)}};
+    return std::array{finding{"target.memory", r.target.facts().memory}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.target.facts().memory.count>;
 };
 
 using precision_rules = list<precision_native_on_target, loss_scale_in_range, target_memory_given>;

@@ -3,30 +3,47 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "tenon/core/units.hpp"
 #include "tenon/recipe/axes.hpp"
 
-/// A rule is a type with
-///   id        its name, in the sentence and in tests/compile_fail/
+/// A rule is a type derived from rule<layer, axes it reads...> with
 ///   sentence  [tenon.id] what was chosen, why it cannot work. What to write instead
-///   applies   whether it speaks about this type of recipe at all
+///   with      the template that the compiler instantiates to say the sentence; its arguments are the values
+///   applies   whether it speaks about this type of recipe at all; left out: about every one
 ///   holds     the predicate over a recipe's value; total: it divides by nothing that another rule has to refuse first
-///   seen      the values it looked at, for the text at launch
-///   refusal   the template that the compiler instantiates to say the sentence; it shows the values as arguments
-/// The compiler and the command line call the same `holds`.
+///   seen      the values that it looked at: arguments of `with` for the compiler, words for the text at launch
+///   refusal   only where the compiler is to show other arguments than the whole numbers of `seen`
+/// The compiler and the command line call the same `holds`; docs/rules.md is printed from the same types. A rule sees
+/// only the axes that it names: the legality tests give it a recipe that has no others.
+///
+/// The sentence is a macro because a static_assert takes nothing but a literal; the static_assert is written out in
+/// each rule because g++ explains one that comes from a macro in six more lines.
 namespace tenon::rules {
+
+/// When a rule is asked: form in recipe(...), .with(...) and .edit(...); contract, shape and numbers by check, each
+/// only where the one before it holds; launch before the first step, when data and machine are known.
+enum class layer { form, contract, shape, numbers, launch };
+
+template <class... Rules>
+struct list {};
+
+template <layer Layer, class... Axes>
+struct rule {
+  static constexpr layer when = Layer;
+  using reads = list<Axes...>;
+  template <class R>
+  static constexpr bool applies = true;
+};
+
+/// The rule's name: what stands in the brackets of its sentence behind "tenon.".
+template <class Rule>
+inline constexpr std::string_view id_of = Rule::sentence.substr(7, Rule::sentence.find(']') - 7);
 
 /// What only the launch knows; zero means not known yet, and rules that need it then hold.
 struct known {
   samples samples_per_epoch{0};
-};
-
-/// One value that a rule looked at.
-struct finding {
-  std::string_view path;
-  double number = 0;
-  std::string_view text = {};  ///< said instead of the number, where not empty
 };
 
 template <class T>
@@ -37,12 +54,28 @@ constexpr double as_number(T v) {
     return static_cast<double>(v);
 }
 
-/// False, but only once Values are known.
+/// One value that a rule looked at: a number, or a word such as the kind of a policy.
+struct finding {
+  std::string_view path;
+  double number = 0;
+  std::string_view text = {};  ///< said instead of the number, where not empty
+
+  constexpr finding(std::string_view where, std::string_view word) : path(where), text(word) {}
+  template <class T>
+  requires(!std::is_convertible_v<T, std::string_view>) constexpr finding(std::string_view where, T const& value)
+      : path(where), number(as_number(value)) {}
+  /// Whether the number can be shown as an integer.
+  constexpr bool whole() const {
+    return text.empty() && number > -9e15 && number < 9e15 &&
+           number == static_cast<double>(static_cast<std::int64_t>(number));
+  }
+};
+
+/// False, but only once the arguments are known.
 template <auto... Values>
 inline constexpr bool never = sizeof...(Values) == static_cast<std::size_t>(-1);
-
-template <class... Rules>
-struct list {};
+template <class... Types>
+inline constexpr bool never_of = sizeof...(Types) == static_cast<std::size_t>(-1);
 
 /// The policy types of a recipe, by axis.
 template <class R>

@@ -8,38 +8,36 @@
 /// Rules about memory, checkpoints and reports.
 namespace tenon::rules {
 
-struct recompute_needs_layers {
-  static constexpr std::string_view id = "recompute_needs_layers";
+struct recompute_needs_layers : rule<layer::shape, axis::model, axis::memory> {
 #define TENON_TEXT                                                                                   \
   "[tenon.recompute_needs_layers] memory::recompute repeats blocks of tenon's own layers, but this " \
   "model is a foreign module whose inside it cannot see. Write memory::keep{}"
   static constexpr std::string_view sentence = TENON_TEXT;
-  template <class R>
-  static constexpr bool applies = true;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
     return !std::same_as<decltype(R::memory), memory::recompute> || is_dense_decoder<model_of<R>>;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"model", 0, r.model.kind}, finding{"memory", 0, r.memory.kind}};
+    return std::array{finding{"model", r.model.kind}, finding{"memory", r.memory.kind}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<is_dense_decoder<model_of<std::remove_cvref_t<decltype(R)>>>>;
 };
 
-struct recompute_block_exists {
-  static constexpr std::string_view id = "recompute_block_exists";
+struct recompute_block_exists : rule<layer::shape, axis::model, axis::memory> {
 #define TENON_TEXT                                                                                    \
   "[tenon.recompute_block_exists] memory.every chooses no block: it must be from 1 to model.layers. " \
   "Write recompute{.every = 1} for all blocks"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<decltype(R::memory), memory::recompute>&& is_dense_decoder<model_of<R>>;
   template <class R>
@@ -48,26 +46,21 @@ struct recompute_block_exists {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"memory.every", as_number(r.memory.every)},
-                      finding{"model.layers", as_number(r.model.layers)}};
+    return std::array{finding{"memory.every", r.memory.every}, finding{"model.layers", r.model.layers}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.memory.every.get(), R.model.layers.get()>;
 };
 
-struct checkpoint_in_range {
-  static constexpr std::string_view id = "checkpoint_in_range";
+struct checkpoint_in_range : rule<layer::numbers, axis::checkpoint> {
 #define TENON_TEXT                                                                                     \
   "[tenon.checkpoint_in_range] checkpoint.period must be positive and checkpoint.keep at least 1, or " \
   "the run would leave nothing to resume from. Write every{.period = 1'000_steps, .keep = 3}, or "     \
   "checkpoint::never{}"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<decltype(R::checkpoint), checkpoint::every>;
   template <class R>
@@ -76,25 +69,20 @@ struct checkpoint_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"checkpoint.period", as_number(r.checkpoint.period)},
-                      finding{"checkpoint.keep", as_number(r.checkpoint.keep)}};
+    return std::array{finding{"checkpoint.period", r.checkpoint.period}, finding{"checkpoint.keep", r.checkpoint.keep}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.checkpoint.period.count, R.checkpoint.keep.get()>;
 };
 
-struct observe_in_range {
-  static constexpr std::string_view id = "observe_in_range";
+struct observe_in_range : rule<layer::numbers, axis::observe> {
 #define TENON_TEXT                                                                                     \
   "[tenon.observe_in_range] observe.log_every must be at least 1 step and evaluate_every at least 0, " \
   "where 0 means never. Write standard{.log_every = 10_steps, .evaluate_every = 100_steps}"
   static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
   template <class R>
   static constexpr bool applies = std::same_as<decltype(R::observe), observe::standard>;
   template <class R>
@@ -103,17 +91,9 @@ struct observe_in_range {
   }
   template <class R>
   static constexpr auto seen(R const& r) {
-    return std::array{finding{"observe.log_every", as_number(r.observe.log_every)},
-                      finding{"observe.evaluate_every", as_number(r.observe.evaluate_every)}};
+    return std::array{finding{"observe.log_every", r.observe.log_every},
+                      finding{"observe.evaluate_every", r.observe.evaluate_every}};
   }
-  template <auto... Values>
-  struct with {
-    static constexpr bool keeps_the_rule = never<Values...>;
-    static_assert(keeps_the_rule, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  template <auto const& R>
-  using refusal = with<R.observe.log_every.count, R.observe.evaluate_every.count>;
 };
 
 using run_rules = list<recompute_needs_layers, recompute_block_exists, checkpoint_in_range, observe_in_range>;
