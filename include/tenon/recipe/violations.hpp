@@ -29,7 +29,7 @@ std::vector<violation> violations(Recipe const& r, rules::known k = {}) {
                   : f.whole()     ? to_text(static_cast<std::int64_t>(f.number))
                                   : to_text(f.number);
       }
-      found.push_back({id_of<Rule>, std::string(Rule::sentence) + " (" + values + ")"});
+      found.push_back({rules::id_of<Rule>, std::string(Rule::sentence) + " (" + values + ")"});
     }
   };
   [&]<class... Rules>(rules::list<Rules...>) { (ask.template operator()<Rules>(), ...); }(rules::rules_for<Recipe>{});
