@@ -25,7 +25,7 @@ list<A..., B...> operator+(list<A...>, list<B...>);
 /// The rules of a list that belong to a layer.
 template <layer Layer, class... Rules>
 auto in_layer(list<Rules...>)
-    -> decltype((list<>{} + ... + std::conditional_t<Rules::when == Layer, list<Rules>, list<>>{}));
+    -> decltype((list<>{} + ... + std::conditional_t<layer_of<Rules> == Layer, list<Rules>, list<>>{}));
 
 /// Every rule about policies whose contracts hold.
 using recipe_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +

@@ -37,6 +37,13 @@ struct rule {
   static constexpr bool applies = true;
 };
 
+/// The layer of a rule; numbers where it does not say.
+template <class Rule>
+inline constexpr layer layer_of = layer::numbers;
+template <class Rule>
+requires requires { Rule::when; }
+inline constexpr layer layer_of<Rule> = Rule::when;
+
 /// The rule's name: what stands in the brackets of its sentence behind "tenon.".
 template <class Rule>
 inline constexpr std::string_view id_of = Rule::sentence.substr(7, Rule::sentence.find(']') - 7);
@@ -61,6 +68,7 @@ struct finding {
   std::string_view text = {};  ///< said instead of the number, where not empty
 
   constexpr finding(std::string_view where, std::string_view word) : path(where), text(word) {}
+  constexpr finding(std::string_view where, double, std::string_view word) : path(where), text(word) {}
   template <class T>
   requires(!std::is_convertible_v<T, std::string_view>) constexpr finding(std::string_view where, T const& value)
       : path(where), number(as_number(value)) {}
