@@ -86,7 +86,7 @@ double loss_of(Trainer& t, tn::data::micro_batch const& batch) {
       t.engine().evaluate(x, tn::train::rows_of(batch, first, t.micro_samples()));
   };
   t.team().run(region);
-  return t.engine().loss_sum(t.team().size()) / double(batch.num_targets);
+  return t.engine().loss_sum() / double(batch.num_targets);
 }
 
 template <auto const& R>
@@ -104,7 +104,7 @@ int serve(bench::arguments const& o, double seconds, bool orders, bool evaluate)
   };
   if (o.dir.empty() && !orders) return measure_alone<R>(o, seconds, step);
   if (!o.dir.empty()) write_for_peers(t, data, o.dir);
-  bool const own_gemm = TENON_HAVE_PANELS;
+  bool const own_gemm = tenon::exec::cpu::own_product<float>;
   auto const machine = tn::app::machine_facts(o.threads);
   bench::answer({{"ready", "tenon"}, {"workload", o.workload}, {"version", "LibTorch " + machine.libtorch}, {"compiler", machine.compiler},
                  {"isa", machine.isa}, {"blas", own_gemm ? "tenon's own" : machine.blas}, {"threads", o.threads},

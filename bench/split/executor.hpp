@@ -39,7 +39,7 @@ class executor : public tenon::exec::cpu::executor<Compute> {
   TENON_SPLIT(convert, elementwise)
   TENON_SPLIT(rmsnorm, elementwise)
   TENON_SPLIT(rmsnorm_backward, elementwise)
-  TENON_SPLIT(add_members, elementwise)
+  TENON_SPLIT(add_tiles, elementwise)
   TENON_SPLIT(swiglu, elementwise)
   TENON_SPLIT(swiglu_backward, elementwise)
   TENON_SPLIT(rotary, elementwise)

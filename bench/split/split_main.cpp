@@ -31,7 +31,7 @@ struct engine {
   Engine& plain;
   auto on(tn::exec::cpu::team& t, int member) const { return split::executor<typename Engine::compute>(plain.on(t, member)); }
   void clear_loss(auto& x) const { plain.clear_loss(x); }
-  double loss_sum(int members) const { return plain.loss_sum(members); }
+  double loss_sum() const { return plain.loss_sum(); }
   void forward_backward(auto& x, tn::nn::micro_batch b, float seed, bool first) const {
     split::mine->enter(split::rest);
     b.rotary_cos = plain.memory().rotary_cos, b.rotary_sin = plain.memory().rotary_sin;

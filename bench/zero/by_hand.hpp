@@ -33,7 +33,7 @@ class by_hand {
     scale w;
     scale_sink g;
     rows<1> inverse;
-    nn::per_member<float, H> partial;
+    nn::per_tile<float, H> partial;
   };
   struct block {
     norm before, middle;
@@ -67,7 +67,7 @@ class by_hand {
     auto const bind_norm = [&](norm& m, std::string const& name) {
       bind(m.w, m.g, name);
       room(m.inverse);
-      m.partial.data = next, next += H;
+      m.partial.data = next, next += nn::num_row_tiles(n) * H;
     };
     for (int i = 0; i < L; ++i) {
       auto& b = blocks_[std::size_t(i)];
@@ -87,7 +87,7 @@ class by_hand {
 
   /// One micro-batch forward and backward; adds to `loss`.
   template <class X>
-  void forward_backward(X& x, nn::micro_batch const& b, float seed, nn::per_member<double, 1> loss) const {
+  void forward_backward(X& x, nn::micro_batch const& b, float seed, nn::per_tile<double, 1> loss) const {
     x.embedding(b, table_, blocks_[0].stream);
     for (int i = 0; i < L; ++i) {
       auto const& l = blocks_[std::size_t(i)];
@@ -111,7 +111,7 @@ class by_hand {
     x.linear_backward_weight(n, logits_, normed_, g_head_);
     x.zero(n, d_stream_);
     x.rmsnorm_backward(n, out_, last_.w, last_.inverse, d_branch_, d_stream_, last_.partial);
-    x.add_members(last_.g, last_.partial);
+    x.add_tiles(n, last_.g, last_.partial);
     for (int i = L - 1; i >= 0; --i) back(x, b, blocks_[std::size_t(i)]);
     x.embedding_backward(b, d_stream_, g_table_);
   }
@@ -133,10 +133,10 @@ class by_hand {
     x.rmsnorm_backward(n, l.stream, l.before.w, l.before.inverse, d_branch_, d_stream_, l.before.partial);
     x.linear_backward_weight(n, l.d_out2, l.activated, l.g_down);
     x.linear_backward_weight(n, l.gated, l.in2, l.g_gate), x.linear_backward_weight(n, l.raised, l.in2, l.g_up);
-    x.add_members(l.middle.g, l.middle.partial);
+    x.add_tiles(n, l.middle.g, l.middle.partial);
     x.linear_backward_weight(n, l.d_mixed_out, l.mixed, l.g_o), x.linear_backward_weight(n, l.query, l.in, l.g_q);
     x.linear_backward_weight(n, l.key, l.in, l.g_k), x.linear_backward_weight(n, l.value, l.in, l.g_v);
-    x.add_members(l.before.g, l.before.partial);
+    x.add_tiles(n, l.before.g, l.before.partial);
   }
 
   tn::exec::buffer memory_;

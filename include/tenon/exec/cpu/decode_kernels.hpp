@@ -13,21 +13,26 @@ inline constexpr std::int64_t few_rows_task = 64;  ///< outputs that a member ta
 template <class T, class Out>
 void few_rows_product(std::int64_t rows, std::int64_t first, std::int64_t last, std::int64_t k, T const* in, T const* w,
                       Out* out, std::int64_t out_stride, bool add) {
-  constexpr int at_once = 4;
-  for (std::int64_t j = first; j < last; j += at_once) {
-    auto const count = std::min<std::int64_t>(at_once, last - j);
-    T const* line[at_once];
-    for (int c = 0; c < at_once; ++c) line[c] = w + (j + std::min<std::int64_t>(c, count - 1)) * k;
-    for (std::int64_t i = 0; i < rows; ++i) {  // the weights of these outputs stay in the first cache
-      vec sum[at_once];
+  constexpr std::int64_t sums = 4, whole = sums * lanes;  // sums enough that none waits for the one before
+  constexpr std::int64_t ahead = 4096 / sizeof(T);        // the hardware's own prefetching stops at a page's end
+  for (std::int64_t j = first; j < last; ++j) {
+    T const* const line = w + j * k;  // one line after the other: one stream, which the memory system runs ahead of
+    for (std::int64_t i = 0; i < rows; ++i) {  // the line stays in the first cache
+      T const* const x = in + i * k;
+      vec sum[sums];
       for (auto& s : sum) s = vec(0.f);
-      for_registers(k, [&](std::int64_t p, std::int64_t c) {
-        auto const x = load(in + i * k + p, c);
-        for (int o = 0; o < at_once; ++o) sum[o] = at::vec::fmadd(x, load(line[o] + p, c), sum[o]);
-      });
-      Out* const to = out + i * out_stride + j;
-      for (std::int64_t c = 0; c < count; ++c)
-        to[c] = nn::narrow<Out>((add ? nn::widen(to[c]) : 0.f) + sum_lanes(sum[c]));
+      std::int64_t p = 0;
+      for (; p + whole <= k; p += whole)
+        for (std::int64_t s = 0; s < sums; ++s) {
+          __builtin_prefetch(line + p + s * lanes + ahead);
+          sum[s] = at::vec::fmadd(load(x + p + s * lanes, lanes), load(line + p + s * lanes, lanes), sum[s]);
+        }
+      for (; p < k; p += lanes) {
+        auto const count = std::min(lanes, k - p);
+        sum[0] = at::vec::fmadd(load(x + p, count), load(line + p, count), sum[0]);
+      }
+      Out& to = out[i * out_stride + j];
+      to = nn::narrow<Out>((add ? nn::widen(to) : 0.f) + sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])));
     }
   }
 }
