@@ -1,8 +1,8 @@
 # Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe data observe checkpoint nn models exec optim train app deploy docs)
-torch_free=" core recipe data observe checkpoint docs "
+rooms=(core recipe legality data observe checkpoint nn models exec optim train app deploy docs)
+torch_free=" core recipe legality data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 
 # verdict SUITE PASSED FAILED SINCE LOG: one line, and the log's end where something failed.
@@ -78,8 +78,10 @@ run_tests() {
   for word in "$@"; do
     case $word in
       --live) live=1 ;;
-      -*) die "'$word' is no option of './tenon test'; there is --live" ;;
-      *) [[ " ${rooms[*]} compile_fail clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package bench"
+      --update) export TENON_UPDATE_DOCS=1 ;;  # pages that are printed by tests are written instead of compared
+      -*) die "'$word' is no option of './tenon test'; there are --live and --update" ;;
+      *) word=${word//-/_}
+         [[ " ${rooms[*]} compile_fail clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package bench"
          suites+=("$word") ;;
     esac
   done
@@ -114,6 +116,7 @@ run_tests() {
         ;;
     esac
     verdict "$room" "$suite_ok" "$suite_bad" "$since" "$suite_log"
+    [ "$room" != legality ] || sed -n 's/^legality: /               /p' "$suite_log"
   done
   printf '%-14s %.0f s of %s\n' all "$budget_used" "$(awk '!/^#/ { s += $2 } END { print s }' "$root/tests/BUDGET")"
   echo "$passed passed, $failed failed"

@@ -8,7 +8,7 @@ inline constexpr auto mine = tn::recipe(
     tn::model::deepseek_llm{.vocab = 512, .hidden = 64, .layers = 2, .heads = 4, .intermediate = 172},
     tn::target::v100{},
 #ifdef FIXED
-    tn::precision::fp16 {}
+    tn::precision::fp16{}
 #else
     tn::precision::fp16{.growth = 0.5}
 #endif

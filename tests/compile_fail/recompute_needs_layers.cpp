@@ -9,7 +9,7 @@ struct net;
 inline constexpr auto mine = tn::recipe(
     tn::model::torch_module<net>{.vocab = 512},
 #ifdef FIXED
-    tn::memory::keep {}
+    tn::memory::keep{}
 #else
     tn::memory::recompute{}
 #endif

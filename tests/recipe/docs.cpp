@@ -1,17 +1,17 @@
 // docs/policies.md says of every policy and field what the types say.
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 
+#include "support/policies.hpp"
 #include "support/test.hpp"
-#include "tenon/core/hetero.hpp"
 #include "tenon/recipe/fields.hpp"
 
 namespace {
 
 namespace tn = tenon;
-struct module_of_someone;
 
 std::string read_page() {
   char const* root = std::getenv("TENON_SOURCE_DIR");
@@ -80,26 +80,16 @@ void check_policy(std::string const& page, Policy policy) {
 
 TEST("docs/policies.md agrees with the types") {
   auto const page = read_page();
-  int policies = 0;
-  tn::hetero::for_each(
-      tn::hetero::make(tn::model::deepseek_llm{}, tn::model::torch_module<module_of_someone>{}, tn::target::native{},
-                       tn::target::cpu{}, tn::target::h100{}, tn::target::h200{}, tn::target::b200{},
-                       tn::target::a100_80{}, tn::target::a100_40{}, tn::target::v100{}, tn::target::l40s{},
-                       tn::target::rtx_4090{}, tn::precision::fp32{}, tn::precision::bf16{}, tn::precision::fp16{},
-                       tn::precision::native{}, tn::objective::next_token{}, tn::horizon{}, tn::batch{},
-                       tn::data::corpus{}, tn::data::mixture<2>{}, tn::curriculum::none{}, tn::curriculum::stages<3>{},
-                       tn::optimizer::adamw{}, tn::optimizer::sgd{}, tn::schedule::constant{},
-                       tn::schedule::warmup_linear{}, tn::schedule::warmup_cosine{},
-                       tn::schedule::warmup_stable_decay{}, tn::schedule::inverse_sqrt{}, tn::trainable::all{},
-                       tn::memory::keep{}, tn::memory::recompute{}, tn::parallel::single{}, tn::checkpoint::never{},
-                       tn::checkpoint::every{}, tn::observe::standard{}, tn::seed{}),
-      [&](auto const& policy) {
-        check_policy(page, policy);
-        ++policies;
-      });
+  std::set<std::string> policies;
+  shipped::for_each_axis_tag([&](auto tag) {
+    tn::hetero::for_each(shipped::choices(tag), [&]<class Policy>(shipped::choice<Policy> const&) {
+      if (policies.insert(std::string(Policy::axis::name) + "::" + std::string(Policy::kind)).second)
+        check_policy(page, Policy{});
+    });
+  });
   int headings = 0;
   for (auto at = page.find("\n### `"); at != page.npos; at = page.find("\n### `", at + 1)) ++headings;
-  EXPECT_EQ(headings, policies);
+  EXPECT_EQ(headings, static_cast<int>(policies.size()));
 }
 
 }  // namespace

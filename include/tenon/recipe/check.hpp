@@ -34,6 +34,9 @@ using recipe_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} 
 /// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.
 using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));
 
+/// Every rule about a recipe, for the pages that list them.
+using all_rules = decltype(form_rules{} + contract_rules{} + number_rules{});
+
 /// The rules that a recipe type can be asked: where a contract is broken, the numbers behind it are not looked at.
 template <class R>
 using rules_for = std::conditional_t<contracts_hold<R>, number_rules, contract_rules>;
