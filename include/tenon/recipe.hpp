@@ -11,6 +11,7 @@
 #include "tenon/recipe/rules/contract.hpp"
 #include "tenon/recipe/rules/curriculum.hpp"
 #include "tenon/recipe/rules/data.hpp"
+#include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
 #include "tenon/recipe/rules/precision.hpp"

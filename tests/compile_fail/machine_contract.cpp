@@ -15,6 +15,5 @@ struct board {
 
 inline constexpr auto mine = tn::recipe(
     tn::model::deepseek_llm{.vocab = 512, .hidden = 64, .layers = 2, .heads = 4, .intermediate = 172},
-    board{}
-);
+    board{});
 static_assert(tn::legal<mine>);

@@ -9,6 +9,7 @@ struct mine_too {
   static constexpr std::string_view kind = "mine_too";
 #ifdef FIXED
   tn::fixed<int> vocab = 0;
+  static constexpr std::string_view read_by = "models::architecture<mine_too>";
 #endif
 };
 

@@ -16,6 +16,5 @@ struct staircase {
 
 inline constexpr auto mine = tn::recipe(
     tn::model::deepseek_llm{.vocab = 512, .hidden = 64, .layers = 2, .heads = 4, .intermediate = 172},
-    staircase{}
-);
+    staircase{});
 static_assert(tn::legal<mine>);

@@ -77,6 +77,8 @@ inline char const* title_of(tn::rules::layer l) {
       return "Shape: which policies and sizes go together";
     case layer::numbers:
       return "Numbers: values, asked again after the command line has changed some";
+    case layer::plan:
+      return "Plan: `static_assert(tenon::fits<my_recipe>)`, and every launch";
     case layer::launch:
       return "Launch: what only the start of the run knows";
   }
@@ -99,9 +101,15 @@ described_rule describe_rule() {
 }
 inline std::vector<described_rule> all_rules() {
   std::vector<described_rule> all;
-  [&]<class... Rules>(tn::rules::list<Rules...>) {
-    (all.push_back(describe_rule<Rules>()), ...);
-  }(tn::rules::all_rules{});
+  auto const add = [&](described_rule const& d) {
+    for (auto& other : all)
+      if (other.id == d.id) {  // one rule for each of several axes
+        other.reads += ", " + d.reads;
+        return;
+      }
+    all.push_back(d);
+  };
+  [&]<class... Rules>(tn::rules::list<Rules...>) { (add(describe_rule<Rules>()), ...); }(tn::rules::all_rules{});
   return all;
 }
 
@@ -151,7 +159,7 @@ inline std::string rules_page() {
   page += std::to_string(rules.size()) + " rules of recipes, " + std::to_string(engine.size()) +
           " sentences of the engine.\n";
   using tn::rules::layer;
-  for (auto l : {layer::form, layer::contract, layer::shape, layer::numbers, layer::launch}) {
+  for (auto l : {layer::form, layer::contract, layer::shape, layer::numbers, layer::plan, layer::launch}) {
     bool first = true;
     for (auto const& d : rules) {
       if (d.when != l) continue;
@@ -170,23 +178,24 @@ inline std::string rules_page() {
   return page;
 }
 
-/// "`a` with `b`, `c`" for each value of the first axis, and one line for what every choice of it is refused with.
-inline std::string refusals_text(matrix const& m, judged_rule const& j) {
-  std::map<std::string, std::vector<std::string>> by_first;
-  std::vector<std::string> order;
-  for (auto const& one : refusals(m, j)) {
-    std::string rest;
-    for (std::size_t i = 1; i < one.size(); ++i) rest += (i > 1 ? " and " : "") + ("`" + one[i] + "`");
-    if (!by_first.contains(one[0])) order.push_back(one[0]);
-    if (!rest.empty()) by_first[one[0]].push_back(rest);
-    by_first[one[0]];
+/// "`a`, `b` with `c`, `d`; `e` with `c`": values of an axis that are refused with the same others stand together.
+inline std::string joined(std::vector<std::vector<std::string>> const& all, std::size_t axis = 0) {
+  std::vector<std::pair<std::string, std::string>> groups;  // values of this axis, what they are refused with
+  for (std::size_t i = 0; i < all.size();) {
+    std::vector<std::vector<std::string>> same;
+    auto const& value = all[i][axis];
+    for (; i < all.size() && all[i][axis] == value; ++i) same.push_back(all[i]);
+    auto const rest = axis + 1 < same[0].size() ? joined(same, axis + 1) : std::string{};
+    auto const found = std::find_if(groups.begin(), groups.end(), [&](auto const& g) { return g.second == rest; });
+    if (found == groups.end())
+      groups.push_back({"`" + value + "`", rest});
+    else
+      found->first += ", `" + value + "`";
   }
   std::string text;
-  for (auto const& first : order) {
-    text += (text.empty() ? "`" : "; `") + first + "`";
-    for (std::size_t i = 0; i < by_first[first].size(); ++i) text += (i == 0 ? " with " : ", ") + by_first[first][i];
-  }
-  return text;
+  for (auto const& [values, rest] : groups)
+    text += (text.empty() ? "" : "; ") + values + (rest.empty() ? "" : " with " + rest);
+  return axis > 0 && groups.size() > 1 ? "(" + text + ")" : text;
 }
 
 inline std::string legality_page(matrix const& m) {
@@ -204,7 +213,7 @@ inline std::string legality_page(matrix const& m) {
       "| rule | refuses | combinations that it refuses | of these, as the first |\n| --- | --- | --- | --- |\n";
   for (std::size_t r = 0; r < m.rules.size(); ++r)
     if (m.refused[r] > 0)
-      page += "| [" + m.rules[r].id + "](rules.md#" + m.rules[r].id + ") | " + refusals_text(m, m.rules[r]) + " | " +
+      page += "| [" + m.rules[r].id + "](rules.md#" + m.rules[r].id + ") | " + joined(refusals(m, m.rules[r])) + " | " +
               grouped(m.refused[r]) + " | " + grouped(m.refused_first[r]) + " |\n";
   page += "\nThe other " + std::to_string(std::count(m.refused.begin(), m.refused.end(), 0)) +
           " rules are about numbers, and hold for the numbers that the choices below have.\n\n"

@@ -146,9 +146,32 @@ static_assert(tn::is_legal(tiny.with(tn::memory::recompute{.every = 2})));
 static_assert(!tn::is_legal(tiny.with(tn::memory::recompute{.every = 3})));
 static_assert(!tn::is_legal(tiny.with(tn::memory::recompute{.every = 0})));
 struct net;
-constexpr auto foreign = tn::recipe(tn::model::torch_module<net>{.vocab = 512});
+constexpr auto foreign = tn::recipe(tn::model::torch_module<net>{.vocab = 512}, tn::precision::fp32{});
 static_assert(tn::is_legal(foreign) && !tn::is_legal(foreign.with(tn::memory::recompute{})));
 static_assert(!tn::is_legal(tn::recipe(tn::model::torch_module<net>{})));
+
+static_assert(!tn::is_legal(foreign.with(tn::precision::bf16{.emulated = true})));
+
+// What the plan and the launch ask.
+TEST("a launch is refused for its target, its plan and the machine's memory, with the values") {
+  auto const said = [](auto const& r, tn::rules::known k) {
+    auto const found = tn::launch_violations(r, k);
+    REQUIRE(found.size() == 1);
+    EXPECT_THROWS_WITH(tn::require_launch(r, k), found[0].rule);
+    return found[0].text;
+  };
+  EXPECT(tn::launch_violations(tiny, {.needed = 7_GiB, .present = 8_GiB, .launched = true}).empty());
+  EXPECT(said(tiny.with(tn::target::h100{}), {.launched = true}).ends_with("(target = h100)"));
+  EXPECT(said(tiny, {.needed = 8_GiB, .present = 16_GiB}).ends_with("(MiB needed = 8192, MiB of the target = 8192)"));
+  EXPECT(said(tiny, {.needed = 2_GiB, .present = 2_GiB}).ends_with("(MiB needed = 2048, MiB present = 2048)"));
+  bool refused = false;
+  try {
+    tn::require_launch(tiny.with(tn::target::h100{}), {.launched = true});
+  } catch (tn::refused const&) {
+    refused = true;
+  }
+  EXPECT(refused);
+}
 
 // A policy of the user's own: an aggregate, and where its fields have ranges an overload beside it.
 namespace own {

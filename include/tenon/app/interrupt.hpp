@@ -10,7 +10,7 @@ namespace tenon::app {
 enum class exit_code : int {
   done = 0,
   failed = 1,       ///< something went wrong while running; the sentence says what
-  refused = 2,      ///< the command line or the recipe cannot be run; nothing was started
+  refused = 2,      ///< a rule or the command line says that this cannot be run; no step was taken
   interrupted = 3,  ///< Ctrl-C or SIGTERM: everything is saved, the same command goes on from here
   at_once = 130     ///< a second Ctrl-C: left without saving; the last checkpoint is whole
 };

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <sched.h>
 #include <torch/version.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "tenon/checkpoint/manifest.hpp"
 #include "tenon/core/error.hpp"
 #include "tenon/core/sha256.hpp"
+#include "tenon/core/units.hpp"
 #include "tenon/exec/cpu/gemm.hpp"
 
 #if !defined(TENON_ISA_NAME)
@@ -30,6 +32,15 @@ inline int default_threads() {
   if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
 #endif
   return int(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+/// Memory that this process may use: the machine's, or less where its control group says so; 0 where nobody does.
+inline bytes machine_memory() {
+  std::int64_t const pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGE_SIZE);
+  std::int64_t all = pages > 0 && page > 0 ? pages * page : 0, limit = 0;
+  std::ifstream group("/sys/fs/cgroup/memory.max");
+  if (group >> limit && limit > 0 && (all == 0 || limit < all)) all = limit;
+  return bytes{all};
 }
 
 /// This binary holds code of one instruction set only. Throws where the CPU lacks it.

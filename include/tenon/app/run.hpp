@@ -10,6 +10,7 @@
 #include "tenon/app/plan_text.hpp"
 #include "tenon/app/sample.hpp"
 #include "tenon/app/session.hpp"
+#include "tenon/exec/fits.hpp"
 #include "tenon/recipe/violations.hpp"
 #include "tenon/train/loop.hpp"
 #include "tenon/train/trainer.hpp"
@@ -77,16 +78,6 @@ exit_code print_plan(Recipe const& r, command_line const& c, int threads) {
           d.numbers.substr(0, 12) + "\n";
   std::fputs(text.c_str(), stdout);
   return exit_code::done;
-}
-
-/// A target that this machine is not can be planned and compiled, but not launched (DESIGN, promise 6).
-template <class Recipe>
-void require_this_machine(Recipe const& r) {
-  auto const f = r.target.facts();
-  if (f.device != device_kind::cpu)
-    throw error("the recipe's target is " + std::string(Recipe(r).target.kind) +
-                ", a GPU, and this program runs on the CPU; write target::native{} to run here, or --plan to see what "
-                "it would need there");
 }
 
 /// What the text is and what became of it, source by source.
@@ -163,7 +154,8 @@ exit_code print_interrupted(Trainer const& trainer, Host const& host) {
 template <auto const& R>
 exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
   require_isa();
-  require_this_machine(r);
+  require_launch(r,
+                 {.needed = bytes{plan_or_nothing<R>(threads).total()}, .present = machine_memory(), .launched = true});
   catch_interrupts();
   run_facts facts;
   facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
@@ -252,6 +244,8 @@ int run(int argc, char const* const* argv) {
   if (c.help) return std::fputs(usage(r, argc > 0 ? argv[0] : "trainer").c_str(), stdout), 0;
   try {
     return static_cast<int>(c.plan ? app::print_plan<R>(r, c, threads) : app::train<R>(r, c, threads));
+  } catch (refused const& e) {
+    return fail(e, exit_code::refused);
   } catch (data::interrupted const&) {
     std::fprintf(stderr, "\nstopped before the first step; nothing was lost\n");
     return static_cast<int>(exit_code::interrupted);

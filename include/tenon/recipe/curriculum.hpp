@@ -13,6 +13,7 @@ namespace tenon::curriculum {
 struct none {
   using axis = tenon::axis::curriculum;
   static constexpr std::string_view kind = "none";
+  static constexpr std::string_view read_by = "app::plan_of";
 };
 
 /// Where a document's difficulty comes from. Both are turned into a rank in [0, 1] over the training split.
@@ -34,6 +35,7 @@ template <std::size_t N>
 struct stages {
   using axis = tenon::axis::curriculum;
   static constexpr std::string_view kind = "stages";
+  static constexpr std::string_view read_by = "app::plan_of";
   static constexpr std::size_t size = N;
 
   std::array<stage, N> list{};            ///< the stages

@@ -19,6 +19,7 @@ enum class invalid {
 struct corpus {
   using axis = tenon::axis::data;
   static constexpr std::string_view kind = "corpus";
+  static constexpr std::string_view read_by = "app::prepare_text";
 
   fixed<int> tokenizer_vocab = 0;                ///< entries of the tokenizer; 0 means the model's vocabulary
   double held_out = 0.05;                        ///< share of documents kept for evaluation, in [0, 1)
@@ -33,6 +34,7 @@ template <std::size_t N>
 struct mixture {
   using axis = tenon::axis::data;
   static constexpr std::string_view kind = "mixture";
+  static constexpr std::string_view read_by = "app::prepare_text";
   static constexpr std::size_t size = N;
 
   std::array<double, N> weights{};  ///< share of each source in the samples, relative to their sum; required

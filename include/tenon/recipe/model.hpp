@@ -13,6 +13,7 @@ namespace tenon::model {
 struct deepseek_llm {
   using axis = tenon::axis::model;
   static constexpr std::string_view kind = "deepseek_llm";
+  static constexpr std::string_view read_by = "models::architecture";
 
   fixed<int> vocab = 0;                ///< rows of the embedding and of the head; required
   fixed<int> hidden = 0;               ///< width of the residual stream; required
@@ -48,6 +49,7 @@ struct torch_module {
   using axis = tenon::axis::model;
   using module_type = Module;
   static constexpr std::string_view kind = "torch_module";
+  static constexpr std::string_view read_by = "train::engine_for";
 
   fixed<int> vocab = 0;  ///< last dimension of the logits; required
 };
@@ -61,5 +63,11 @@ template <class Model>
 inline constexpr bool is_dense_decoder = false;
 template <>
 inline constexpr bool is_dense_decoder<model::deepseek_llm> = true;
+
+/// True for modules of others that run under LibTorch's autograd: no static layers, no plan, fp32.
+template <class Model>
+inline constexpr bool is_foreign_module = false;
+template <class Module>
+inline constexpr bool is_foreign_module<model::torch_module<Module>> = true;
 
 }  // namespace tenon

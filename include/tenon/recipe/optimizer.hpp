@@ -10,6 +10,7 @@ namespace tenon::optimizer {
 struct adamw {
   using axis = tenon::axis::optimizer;
   static constexpr std::string_view kind = "adamw";
+  static constexpr std::string_view read_by = "optim::engine";
   static constexpr int moments = 2;  ///< tensors of state per parameter
 
   double beta1 = 0.9;         ///< decay of the first moment, in [0, 1)
@@ -23,6 +24,7 @@ struct adamw {
 struct sgd {
   using axis = tenon::axis::optimizer;
   static constexpr std::string_view kind = "sgd";
+  static constexpr std::string_view read_by = "optim::engine";
   static constexpr int moments = 1;  ///< tensors of state per parameter
 
   double momentum = 0.9;         ///< in [0, 1)

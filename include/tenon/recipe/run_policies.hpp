@@ -12,6 +12,7 @@ namespace tenon::objective {
 struct next_token {
   using axis = tenon::axis::objective;
   static constexpr std::string_view kind = "next_token";
+  static constexpr std::string_view read_by = "train::step";
 };
 
 }  // namespace tenon::objective
@@ -22,6 +23,7 @@ namespace tenon::trainable {
 struct all {
   using axis = tenon::axis::trainable;
   static constexpr std::string_view kind = "all";
+  static constexpr std::string_view read_by = "optim::regions";
 };
 
 }  // namespace tenon::trainable
@@ -32,12 +34,14 @@ namespace tenon::memory {
 struct keep {
   using axis = tenon::axis::memory;
   static constexpr std::string_view kind = "keep";
+  static constexpr std::string_view read_by = "models::recompute_every";
 };
 
 /// Keep only the inputs of segments of blocks and compute their activations again in the backward pass; bit-identical to keep.
 struct recompute {
   using axis = tenon::axis::memory;
   static constexpr std::string_view kind = "recompute";
+  static constexpr std::string_view read_by = "models::recompute_every";
   fixed<int, digest::layout> every = 1;  ///< blocks of a segment: only its input is kept, and it runs forward again as a whole
 };
 
@@ -49,6 +53,7 @@ namespace tenon::parallel {
 struct single {
   using axis = tenon::axis::parallel;
   static constexpr std::string_view kind = "single";
+  static constexpr std::string_view read_by = "train::loop";
   static constexpr int ranks = 1;
 };
 
@@ -60,12 +65,14 @@ namespace tenon::checkpoint {
 struct never {
   using axis = tenon::axis::checkpoint;
   static constexpr std::string_view kind = "never";
+  static constexpr std::string_view read_by = "app::session";
 };
 
 /// Save periodically, at the end and on interruption.
 struct every {
   using axis = tenon::axis::checkpoint;
   static constexpr std::string_view kind = "every";
+  static constexpr std::string_view read_by = "app::session";
   operational<tenon::period> period = tenon::period{steps{1000}};  ///< in steps or minutes
   operational<int> keep = 3;                                       ///< newest checkpoints that stay on disk
 };
@@ -78,6 +85,7 @@ namespace tenon::observe {
 struct standard {
   using axis = tenon::axis::observe;
   static constexpr std::string_view kind = "standard";
+  static constexpr std::string_view read_by = "app::session";
   operational<steps> log_every = steps{10};        ///< steps between lines of progress
   operational<steps> evaluate_every = steps{100};  ///< steps between evaluations on the held-out split; 0 for never
   operational<bool> tensorboard = true;            ///< write TensorBoard event files

@@ -38,12 +38,26 @@ concept precision_policy = std::same_as<P, precision::native> || requires {
   { P::plan } -> std::convertible_to<dtype_plan>;
 };
 
+/// A policy that says which code reads it.
+template <class P>
+concept policy_with_reader = requires {
+  { P::read_by } -> std::convertible_to<std::string_view>;
+};
+
 }  // namespace tenon
 
-/// Contract rules: a policy of the user's own has what its axis needs.
+/// Contract rules: a policy of the user's own has what its axis needs. They look at types alone: `kept<R>`.
 namespace tenon::rules {
 
-struct model_contract : rule<layer::contract, axis::model> {
+template <class Rule, class... Axes>
+struct contract_rule : rule<layer::contract, Axes...> {
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return Rule::template kept<R>;
+  }
+};
+
+struct model_contract : contract_rule<model_contract, axis::model> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.model_contract] the model policy has no member `vocab`, and the loss and the tokenizer need the number " \
   "of logits. Add `tenon::fixed<int> vocab = 0;` to the policy"
@@ -54,9 +68,7 @@ struct model_contract : rule<layer::contract, axis::model> {
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool holds(R const&, known = {}) {
-    return model_policy<model_of<R>>;
-  }
+  static constexpr bool kept = model_policy<model_of<R>>;
   template <class R>
   static constexpr auto seen(R const& r) {
     return std::array{finding{"model", r.model.kind}};
@@ -65,7 +77,35 @@ struct model_contract : rule<layer::contract, axis::model> {
   using refusal = with<model_of<std::remove_cvref_t<decltype(R)>>>;
 };
 
-struct schedule_contract : rule<layer::contract, axis::schedule> {
+/// Whether a type has one function of each name that a schedule needs, whatever they take.
+template <class S>
+concept has_schedule_names = requires {
+  &S::at;
+  &S::ramp;
+};
+
+struct schedule_units : contract_rule<schedule_units, axis::schedule> {
+#define TENON_TEXT                                                                                               \
+  "[tenon.schedule_units] `at` or `ramp` of the schedule reads a unit that it is not given: the loop gives the " \
+  "step, the steps of the run and the tokens of a step, each in its own type. Write `constexpr double at(steps " \
+  "step, steps total, tokens per_step) const` and `constexpr steps ramp(steps total, tokens per_step) const`"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool kept = schedule_policy<schedule_of<R>> || !has_schedule_names<schedule_of<R>>;
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"schedule", r.schedule.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<schedule_of<std::remove_cvref_t<decltype(R)>>>;
+};
+
+struct schedule_contract : contract_rule<schedule_contract, axis::schedule> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.schedule_contract] the schedule policy lacks `at` or `ramp`, so the loop cannot ask it for a rate. Add " \
   "`constexpr double at(steps step, steps total, tokens per_step) const` and `constexpr steps ramp(steps total, "  \
@@ -77,9 +117,7 @@ struct schedule_contract : rule<layer::contract, axis::schedule> {
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool holds(R const&, known = {}) {
-    return schedule_policy<schedule_of<R>>;
-  }
+  static constexpr bool kept = schedule_policy<schedule_of<R>> || has_schedule_names<schedule_of<R>>;
   template <class R>
   static constexpr auto seen(R const& r) {
     return std::array{finding{"schedule", r.schedule.kind}};
@@ -88,7 +126,7 @@ struct schedule_contract : rule<layer::contract, axis::schedule> {
   using refusal = with<schedule_of<std::remove_cvref_t<decltype(R)>>>;
 };
 
-struct machine_contract : rule<layer::contract, axis::target, axis::precision> {
+struct machine_contract : contract_rule<machine_contract, axis::target, axis::precision> {
 #define TENON_TEXT                                                                                                    \
   "[tenon.machine_contract] the target or precision policy lacks what its axis needs, so dtypes cannot be resolved. " \
   "A target has `constexpr tenon::target_facts facts() const` and static `native_bf16`, `native_fp16`; a precision "  \
@@ -102,9 +140,7 @@ struct machine_contract : rule<layer::contract, axis::target, axis::precision> {
   template <class Target, class Precision>
   static constexpr bool complete = target_policy<Target>&& precision_policy<Precision>;
   template <class R>
-  static constexpr bool holds(R const&, known = {}) {
-    return complete<target_of<R>, precision_of<R>>;
-  }
+  static constexpr bool kept = complete<target_of<R>, precision_of<R>>;
   template <class R>
   static constexpr auto seen(R const& r) {
     return std::array{finding{"target", r.target.kind}, finding{"precision", r.precision.kind}};
@@ -113,7 +149,7 @@ struct machine_contract : rule<layer::contract, axis::target, axis::precision> {
   using refusal = with<target_of<Recipe>, precision_of<Recipe>>;
 };
 
-struct length_contract : rule<layer::contract, axis::horizon, axis::batch, axis::seed> {
+struct length_contract : contract_rule<length_contract, axis::horizon, axis::batch, axis::seed> {
 #define TENON_TEXT                                                                                                 \
   "[tenon.length_contract] horizon, batch and seed are answered by a type of your own, but every part of the run " \
   "counts with tenon's. Use tenon::horizon{...}, tenon::batch{...} and tenon::seed{...}"
@@ -124,10 +160,8 @@ struct length_contract : rule<layer::contract, axis::horizon, axis::batch, axis:
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool holds(R const&, known = {}) {
-    return std::same_as<decltype(R::horizon), tenon::horizon> && std::same_as<decltype(R::batch), tenon::batch> &&
-           std::same_as<decltype(R::seed), tenon::seed>;
-  }
+  static constexpr bool kept = std::same_as<decltype(R::horizon), tenon::horizon>&&
+      std::same_as<decltype(R::batch), tenon::batch>&& std::same_as<decltype(R::seed), tenon::seed>;
   template <class R>
   static constexpr auto seen(R const& r) {
     return std::array{finding{"horizon", r.horizon.kind}, finding{"batch", r.batch.kind}, finding{"seed", r.seed.kind}};
@@ -136,13 +170,62 @@ struct length_contract : rule<layer::contract, axis::horizon, axis::batch, axis:
   using refusal = with<decltype(Recipe::horizon), decltype(Recipe::batch), decltype(Recipe::seed)>;
 };
 
-using contract_rules = list<model_contract, schedule_contract, machine_contract, length_contract>;
+/// The policy type that a recipe has for an axis.
+template <class R>
+auto policy_for(axis::model) -> decltype(R::model);
+template <class R>
+auto policy_for(axis::objective) -> decltype(R::objective);
+template <class R>
+auto policy_for(axis::data) -> decltype(R::data);
+template <class R>
+auto policy_for(axis::curriculum) -> decltype(R::curriculum);
+template <class R>
+auto policy_for(axis::optimizer) -> decltype(R::optimizer);
+template <class R>
+auto policy_for(axis::trainable) -> decltype(R::trainable);
+template <class R>
+auto policy_for(axis::memory) -> decltype(R::memory);
+template <class R>
+auto policy_for(axis::parallel) -> decltype(R::parallel);
+template <class R>
+auto policy_for(axis::checkpoint) -> decltype(R::checkpoint);
+template <class R>
+auto policy_for(axis::observe) -> decltype(R::observe);
+
+/// One rule for each axis whose policies some code must read.
+template <class Axis>
+struct policy_read : contract_rule<policy_read<Axis>, Axis> {
+#define TENON_TEXT                                                                                                 \
+  "[tenon.policy_read] a policy of your own does not say which part of the run reads it, and one that is read by " \
+  "none would be ignored. Once there is such code (an optim::engine, a models::architecture), add to the policy "  \
+  "`static constexpr std::string_view read_by = \"where\";`"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  using policy = decltype(policy_for<R>(Axis{}));
+  template <class R>
+  static constexpr bool kept = policy_with_reader<policy<R>>;
+  template <class R>
+  static constexpr auto seen(R const&) {
+    return std::array{finding{Axis::name, policy<R>::kind}};
+  }
+  template <auto const& R>
+  using refusal = with<policy<std::remove_cvref_t<decltype(R)>>>;
+};
+
+using contract_rules =
+    list<model_contract, schedule_units, schedule_contract, machine_contract, length_contract, policy_read<axis::model>,
+         policy_read<axis::objective>, policy_read<axis::data>, policy_read<axis::curriculum>,
+         policy_read<axis::optimizer>, policy_read<axis::trainable>, policy_read<axis::memory>,
+         policy_read<axis::parallel>, policy_read<axis::checkpoint>, policy_read<axis::observe>>;
 
 /// Whether the number rules may look at the members that contracts promise.
 template <class R>
 inline constexpr bool contracts_hold =
-    model_policy<model_of<R>>&& schedule_policy<schedule_of<R>>&& target_policy<target_of<R>>&&
-        precision_policy<precision_of<R>>&& std::same_as<decltype(R::horizon), tenon::horizon>&&
-            std::same_as<decltype(R::batch), tenon::batch>&& std::same_as<decltype(R::seed), tenon::seed>;
+    []<class... Rules>(list<Rules...>) { return (Rules::template kept<R> && ...); }(contract_rules{});
 
 }  // namespace tenon::rules

@@ -85,6 +85,36 @@ struct nesterov_needs_momentum : rule<layer::numbers, axis::optimizer> {
   }
 };
 
-using optimizer_rules = list<betas_in_range, optimizer_in_range, nesterov_needs_momentum>;
+/// An optimizer with a field that means the learning rate.
+template <class Optimizer>
+concept has_learning_rate = requires(Optimizer const o) {
+  o.lr;
+}
+|| requires(Optimizer const o) { o.rate; }
+|| requires(Optimizer const o) { o.learning_rate; }
+|| requires(Optimizer const o) { o.peak; };
+
+struct one_learning_rate : rule<layer::shape, axis::optimizer> {
+#define TENON_TEXT                                                                                      \
+  "[tenon.one_learning_rate] the optimizer has a learning rate of its own, but the rate of every step " \
+  "is the schedule's, so this one would be ignored. Take the field out of the optimizer and write "     \
+  "schedule::constant{.peak = ...}, or another schedule"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return !has_learning_rate<optimizer_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"optimizer", r.optimizer.kind}};
+  }
+};
+
+using optimizer_rules = list<one_learning_rate, betas_in_range, optimizer_in_range, nesterov_needs_momentum>;
 
 }  // namespace tenon::rules

@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 
+#include "tenon/recipe/model.hpp"
 #include "tenon/recipe/precision.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/target.hpp"
@@ -86,6 +87,113 @@ struct target_memory_given : rule<layer::shape, axis::target> {
   }
 };
 
-using precision_rules = list<precision_native_on_target, loss_scale_in_range, target_memory_given>;
+struct fp16_has_scaler : rule<layer::shape, axis::precision> {
+#define TENON_TEXT                                                                                        \
+  "[tenon.fp16_has_scaler] a precision of your own computes in fp16, where small gradients become zero, " \
+  "and only precision::fp16 has the loss scaler that prevents it. Write precision::fp16{}, or let yours " \
+  "compute in dtype::bf16"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = !std::same_as<precision_of<R>, precision::native>;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return precision_of<R>::compute != dtype::fp16 || std::same_as<precision_of<R>, precision::fp16>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"precision", r.precision.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<precision_of<std::remove_cvref_t<decltype(R)>>::compute>;
+};
+
+struct moments_not_narrower : rule<layer::shape, axis::precision> {
+#define TENON_TEXT                                                                                       \
+  "[tenon.moments_not_narrower] the dtype plan keeps the optimizer's moments in a narrower format than " \
+  "the master weights, which costs quality only late in a run. Write .moment = tenon::dtype::fp32 in "   \
+  "the plan"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = !std::same_as<precision_of<R>, precision::native>;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    constexpr dtype_plan p = precision_of<R>::plan;
+    return size_of(p.moment) >= size_of(p.master);
+  }
+  template <class R>
+  static constexpr auto seen(R const&) {
+    return std::array{finding{"plan.moment", name_of(precision_of<R>::plan.moment)},
+                      finding{"plan.master", name_of(precision_of<R>::plan.master)}};
+  }
+  template <auto const& R>
+  using refusal = with<precision_of<std::remove_cvref_t<decltype(R)>>::plan.moment,
+                       precision_of<std::remove_cvref_t<decltype(R)>>::plan.master>;
+};
+
+/// The value: the compute format.
+struct dtype_plan_has_code : rule<layer::shape, axis::precision> {
+#define TENON_TEXT                                                                                     \
+  "[tenon.dtype_plan_has_code] the dtype plan states a format that the engine has no code for: "       \
+  "parameter must be the compute format, and gradient, reduce, master, moment and logits fp32. Write " \
+  "dtype_plan{.parameter = compute, .compute = compute} and leave the others out"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = !std::same_as<precision_of<R>, precision::native>;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    constexpr dtype_plan p = precision_of<R>::plan;
+    constexpr dtype_plan has{.parameter = precision_of<R>::compute, .compute = precision_of<R>::compute};
+    return p == has || size_of(p.moment) < size_of(p.master);  // that one is moments_not_narrower's
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"precision", r.precision.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<precision_of<std::remove_cvref_t<decltype(R)>>::compute>;
+};
+
+struct module_in_fp32 : rule<layer::shape, axis::model, axis::target, axis::precision> {
+#define TENON_TEXT                                                                                        \
+  "[tenon.module_in_fp32] the model is a foreign module, which computes in the format that its own code " \
+  "chooses, and tenon drives it in fp32. Write precision::fp32{}, and cast inside the module if you "     \
+  "must"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = is_foreign_module<model_of<R>>;
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return resolved_precision_t<R>::compute == dtype::fp32;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"model", r.model.kind}, finding{"precision", resolved_precision_t<R>::kind}};
+  }
+  template <auto const& R>
+  using refusal = with<resolved_precision_t<decltype(R)>::compute>;
+};
+
+using precision_rules = list<precision_native_on_target, fp16_has_scaler, moments_not_narrower, dtype_plan_has_code,
+                             module_in_fp32, loss_scale_in_range, target_memory_given>;
 
 }  // namespace tenon::rules

@@ -23,8 +23,8 @@
 namespace tenon::rules {
 
 /// When a rule is asked: form in recipe(...), .with(...) and .edit(...); contract, shape and numbers by check, each
-/// only where the one before it holds; launch before the first step, when data and machine are known.
-enum class layer { form, contract, shape, numbers, launch };
+/// only where the one before it holds; plan by fits<R>; launch before the first step, when data and machine are known.
+enum class layer { form, contract, shape, numbers, plan, launch };
 
 template <class... Rules>
 struct list {};
@@ -51,6 +51,9 @@ inline constexpr std::string_view id_of = Rule::sentence.substr(7, Rule::sentenc
 /// What only the launch knows; zero means not known yet, and rules that need it then hold.
 struct known {
   samples samples_per_epoch{0};
+  bytes needed{0};        ///< by the plan
+  bytes present{0};       ///< memory of the machine that launches
+  bool launched = false;  ///< whether this is a launch, by a program for the CPU
 };
 
 template <class T>
@@ -96,5 +99,7 @@ template <class R>
 using precision_of = decltype(R::precision);
 template <class R>
 using optimizer_of = decltype(R::optimizer);
+template <class R>
+using memory_of = decltype(R::memory);
 
 }  // namespace tenon::rules

@@ -20,7 +20,7 @@ struct recompute_needs_layers : rule<layer::shape, axis::model, axis::memory> {
 #undef TENON_TEXT
   template <class R>
   static constexpr bool holds(R const&, known = {}) {
-    return !std::same_as<decltype(R::memory), memory::recompute> || is_dense_decoder<model_of<R>>;
+    return !std::same_as<decltype(R::memory), memory::recompute> || !is_foreign_module<model_of<R>>;
   }
   template <class R>
   static constexpr auto seen(R const& r) {

@@ -1,0 +1,80 @@
+#pragma once
+#include <array>
+
+#include "tenon/recipe/rules/rule.hpp"
+#include "tenon/recipe/target.hpp"
+
+/// What the plan and the launch ask, with the same form and sentences as the compiler's rules. `seen` takes `known`,
+/// too.
+namespace tenon::rules {
+
+/// Whether a run of this many bytes may start where `memory` is there: 90 % of it, the rest is the program's own.
+constexpr bool fits_into(bytes needed, bytes memory) { return needed.count <= memory.count / 10 * 9; }
+
+/// The values: MiB needed, MiB of the target.
+struct plan_fits : rule<layer::plan, axis::target> {
+#define TENON_TEXT                                                                                        \
+  "[tenon.plan_fits] the plan of the run needs more than 90 percent of the target's memory, so it would " \
+  "end in the first step. Lower batch.micro, write memory::recompute{} or a 16-bit precision, or choose " \
+  "a larger target"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return k.needed.count == 0 || fits_into(k.needed, r.target.facts().memory);
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known k) {
+    return std::array{finding{"MiB needed", k.needed.count >> 20},
+                      finding{"MiB of the target", r.target.facts().memory.count >> 20}};
+  }
+};
+
+struct target_present : rule<layer::launch, axis::target> {
+#define TENON_TEXT                                                                                \
+  "[tenon.target_present] the recipe's target is a GPU, and this program runs on the CPU. Write " \
+  "target::native{} to run here, or ask --plan what it would need there"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return !k.launched || r.target.facts().device == device_kind::cpu;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known) {
+    return std::array{finding{"target", r.target.kind}};
+  }
+};
+
+struct memory_present : rule<layer::launch> {
+#define TENON_TEXT                                                                                   \
+  "[tenon.memory_present] the plan of the run needs more than 90 percent of this machine's memory, " \
+  "whatever the target says. Lower batch.micro, write memory::recompute{}, or start it on a larger " \
+  "machine"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known k = {}) {
+    return k.present.count == 0 || fits_into(k.needed, k.present);
+  }
+  template <class R>
+  static constexpr auto seen(R const&, known k) {
+    return std::array{finding{"MiB needed", k.needed.count >> 20}, finding{"MiB present", k.present.count >> 20}};
+  }
+};
+
+using launch_rules = list<target_present, plan_fits, memory_present>;
+
+}  // namespace tenon::rules
