@@ -49,6 +49,18 @@ ctest_suite() {
   suite_ok=$((total - bad)) suite_bad=$bad suite_log=$out
 }
 
+# The product of policies without LibTorch, then the trainers of its covering set, or of all legal combinations (--full).
+legality_suite() {
+  local ok bad trainers=legality_trainers logs=$log/test-legality-all.log
+  TENON_ALL_TRAINERS=$build/release/tests/legality_all.inc doctest_suite legality release legality
+  ok=$suite_ok bad=$suite_bad
+  cat "$suite_log" >"$logs"
+  [ -z "${full:-}" ] || trainers=legality_full
+  doctest_suite "$trainers" release "$trainers"
+  cat "$suite_log" >>"$logs"
+  suite_ok=$((ok + suite_ok)) suite_bad=$((bad + suite_bad)) suite_log=$logs
+}
+
 # With the second compiler: every torch-free header alone, the torch-free rooms built and run, the quickstart's trainer built.
 clang_suite() {
   local room ok=0 bad=0 out=$log/test-clang.log targets=() clang gxx=$cxx
@@ -74,12 +86,13 @@ clang_suite() {
 }
 
 run_tests() {
-  local start=$EPOCHREALTIME suites=() targets live='' word room since
+  local start=$EPOCHREALTIME suites=() targets live='' full='' word room since
   for word in "$@"; do
     case $word in
       --live) live=1 ;;
+      --full) full=1 ;;  # of the legality suite: every legal combination becomes a trainer
       --update) export TENON_UPDATE_DOCS=1 ;;  # pages that are printed by tests are written instead of compared
-      -*) die "'$word' is no option of './tenon test'; there are --live and --update" ;;
+      -*) die "'$word' is no option of './tenon test'; there are --live, --full and --update" ;;
       *) word=${word//-/_}
          [[ " ${rooms[*]} compile_fail clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package bench"
          suites+=("$word") ;;
@@ -99,6 +112,7 @@ run_tests() {
   since=$EPOCHREALTIME targets=()  # all at once, which keeps every core busy; what does not compile is told by its suite
   for room in "${suites[@]}"; do
     compgen -G "$root/tests/$room/*.cpp" >/dev/null && [ "$room" != compile_fail ] && targets+=("test_$room")
+    [ "$room" != legality ] || targets+=(test_legality_trainers)
   done
   if [ ${#targets[@]} -gt 0 ]; then
     say "building the tests of ${#targets[@]} rooms"
@@ -110,6 +124,7 @@ run_tests() {
     case $room in
       compile_fail | package | bench) ctest_suite "$room" "^$room[.]" ;;
       clang) clang_suite ;;
+      legality) legality_suite ;;
       *)
         compgen -G "$root/tests/$room/*.cpp" >/dev/null || continue
         doctest_suite "$room" release "$room"

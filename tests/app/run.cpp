@@ -13,9 +13,9 @@ inline constexpr auto staged = tiny.edit([](auto& r) { r.horizon = 150_steps; })
 
 }  // namespace
 
-TEST("killed and resumed ends with the same bytes as straight through: fp32") { killed_equals_straight<tiny>(); }
+TEST("R8: killed and resumed ends with the same bytes as straight through: fp32") { killed_equals_straight<tiny>(); }
 
-TEST("SIGTERM finishes the step, saves, leaves with code 3, and the same command goes on to the same bytes") {
+TEST("F1: SIGTERM finishes the step, saves, leaves with code 3, and the same command goes on to the same bytes") {
   place const p;
   std::vector<std::string> const length{"--steps", "200"};
   std::string printed;
@@ -114,7 +114,7 @@ TEST("two programs cannot write into one run") {
   EXPECT(first.wait() == 3);
 }
 
-TEST("--plan says what will run and starts nothing; --json is JSON") {
+TEST("P3: --plan says what will run and starts nothing; --json is JSON") {
   place const p;
   std::string printed;
   REQUIRE(finish<tiny>(p, "run", {"--plan"}, printed) == 0);
@@ -127,7 +127,7 @@ TEST("--plan says what will run and starts nothing; --json is JSON") {
   EXPECT(!fs::exists(p.root / "run"));
 }
 
-TEST("curriculum: easy documents first, by length, and resume inside a stage replays nothing") {
+TEST("R4: curriculum: easy documents first, by length, and resume inside a stage replays nothing") {
   place const p;
   for (int d = 0; d < 12; ++d)
     std::ofstream(p.root / "text" / ("note" + std::to_string(d) + ".txt")) << "a short note, number " << d << "\n";

@@ -105,7 +105,7 @@ for name, f in sorted(body['files'].items()):
             "model.safetensors True\noptimizer.safetensors True\ntokenizer.json -\n");
 }
 
-TEST("killed at every system call, a save leaves the new checkpoint or the one before, whole") {
+TEST("K1: killed at every system call, a save leaves the new checkpoint or the one before, whole") {
   for (auto const& s : situations()) {
     DOCTEST_CAPTURE(s.name);
     int points = 0, new_found = 0;

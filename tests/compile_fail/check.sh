@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # check.sh COMPILER SOURCE FLAGS...: SOURCE must fail to compile, and say so the way a user should meet it.
 #   line 1 of SOURCE    // expect: <extended regular expression>
-#   line 2, optionally  // lines: 20      where a concept's own explanation follows (default 15)
+#   line 2 or 3          // lines: 20      where a concept's own explanation follows (default 15)
+#   line 2, optionally  // complaint: S5  which line of docs/complaints.md this file proves
 #   #ifdef FIXED        what the sentence proposes; with -DFIXED the file must compile: our advice is right
 set -u
 export LC_ALL=C.UTF-8
 compiler=$1 source=$2
 shift 2
 want=$(sed -n '1s|^// expect: ||p' "$source")
-most=$(sed -n '2s|^// lines: ||p' "$source")
+most=$(sed -n '2,3s|^// lines: ||p' "$source")
 say=$("$compiler" -std=c++20 -fsyntax-only -fno-diagnostics-color "$@" "$source" 2>&1)
 code=$?
 say=${say//$(dirname "$source")\//}  # the place of this checkout is not part of the message

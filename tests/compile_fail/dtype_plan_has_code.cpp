@@ -1,4 +1,5 @@
 // expect: \[tenon\.dtype_plan_has_code\] the dtype plan states a format that the engine has no code for
+// complaint: P1
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

@@ -1,4 +1,5 @@
 // expect: \[tenon\.heads_divide_hidden\] model\.heads does not divide model\.hidden
+// complaint: C3
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

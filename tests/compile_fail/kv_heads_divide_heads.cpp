@@ -1,4 +1,5 @@
 // expect: \[tenon\.kv_heads_divide_heads\] model\.kv_heads does not divide model\.heads
+// complaint: C3
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

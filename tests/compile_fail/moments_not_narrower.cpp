@@ -1,4 +1,5 @@
 // expect: \[tenon\.moments_not_narrower\] the dtype plan keeps the optimizer's moments in a narrower format
+// complaint: P2
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

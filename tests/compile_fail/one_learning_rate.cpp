@@ -1,4 +1,5 @@
 // expect: \[tenon\.one_learning_rate\] the optimizer has a learning rate of its own
+// complaint: S3
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

@@ -1,4 +1,5 @@
 // expect: \[tenon\.policy_read\] a policy of your own does not say which part of the run reads it
+// complaint: C2
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

@@ -1,4 +1,5 @@
 // expect: \[tenon\.precision_native_on_target\] the precision computes in a format that the target only emulates
+// complaint: P7
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

@@ -1,4 +1,5 @@
 // expect: \[tenon\.schedule_units\] `at` or `ramp` of the schedule reads a unit
+// complaint: S2
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

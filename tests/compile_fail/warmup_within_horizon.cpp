@@ -1,4 +1,5 @@
 // expect: \[tenon\.warmup_within_horizon\] the warmup and decay of the schedule are longer than the run
+// complaint: S5
 #include <tenon/recipe.hpp>
 
 namespace tn = tenon;

@@ -12,6 +12,7 @@ TEST("lists of different types are visited in order, and combined") {
     seen += std::to_string(static_cast<int>(v)) + (std::is_same_v<decltype(v), char> ? "c" : "") + " ";
   });
   EXPECT_EQ(seen, "1 2 99c ");
+  static_assert(tenon::hetero::at<1>(tenon::hetero::make(1, 2.5, 'c')) == 2.5);
   std::string pairs;
   tenon::hetero::for_each_combination(
       [&](auto a, auto b) { pairs += std::to_string(int(a)) + std::to_string(int(b)) + " "; },

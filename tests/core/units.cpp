@@ -47,7 +47,7 @@ static_assert(!std::is_convertible_v<samples, span_of_run> && !std::is_convertib
 static_assert(!std::is_convertible_v<tokens, point_of_run> && std::is_convertible_v<epochs, point_of_run>);
 static_assert(!std::is_convertible_v<epochs, period> && std::is_convertible_v<minutes, period>);
 
-TEST("units keep their arithmetic to themselves") {
+TEST("S2: units keep their arithmetic to themselves") {
   EXPECT(20_steps + 5_steps == 25_steps);
   EXPECT((20_steps - 5_steps).count == 15);
   EXPECT((4'096_tokens * 3).count == 12'288);

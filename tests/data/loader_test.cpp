@@ -128,7 +128,7 @@ TEST("an epoch holds every token of every document of its side once, and says wh
   }
 }
 
-TEST("order is a function of seed, epoch and stage, and of nothing that came before") {
+TEST("R9, R11: order is a function of seed, epoch and stage, and of nothing that came before") {
   corpus const c;
   auto a = c.make_loader(16);
   auto const n = a.samples_in_epoch({});
@@ -152,7 +152,7 @@ TEST("order is a function of seed, epoch and stage, and of nothing that came bef
   EXPECT(block(held, {0, 0, 0}, h) == block(held, {0, 5, 0}, h));  // one order for ever
 }
 
-TEST("ranks that take turns see what one rank sees") {
+TEST("R3: ranks that take turns see what one rank sees") {
   corpus const c;
   auto one = c.make_loader(16);
   auto const n = one.samples_in_epoch({});

@@ -88,7 +88,7 @@ void appended(std::int64_t past, std::int64_t rows) {
 
 }  // namespace
 
-TEST("attention with documents, forward and backward") {
+TEST("D1: attention with documents, forward and backward") {
   SUBCASE("fp32, one tile") { whole<float, 4, 2, 8>(3, 40, 1); }
   SUBCASE("fp32, tiles and a rest, three members") { whole<float, 4, 2, 8>(2, 150, 3); }
   SUBCASE("fp32, exactly a tile, a head for each query head") { whole<float, 3, 3, 6>(2, 64, 2); }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "legality/covering.hpp"
 #include "legality/pages.hpp"
 #include "support/test.hpp"
 
@@ -121,6 +122,24 @@ TEST("every rule has a file in tests/compile_fail of its name, which holds the r
     EXPECT(r.sentence.back() != '.');
   }
   EXPECT(seen.size() >= 41);
+}
+
+TEST("the trainers that are built have every legal pair of choices that select code, and are at most 24") {
+  auto const rows = legality::all_trainers(all());
+  auto const chosen = legality::covering(rows);
+  std::set<legality::pair> wanted, had;
+  for (auto const& row : rows) wanted.merge(legality::pairs_of(row));
+  for (auto const& row : chosen) {
+    EXPECT(all().judge(row, [](std::size_t) {}) < 0);
+    had.merge(legality::pairs_of(row));
+  }
+  EXPECT(wanted == had);
+  EXPECT(chosen.size() <= 24);
+  std::printf("legality: %zu legal combinations select code of a trainer, %zu trainers have all %zu legal pairs\n",
+              rows.size(), chosen.size(), wanted.size());
+  EXPECT(legality::up_to_date("../tests/legality/trainers.inc", legality::trainers_text(chosen)));
+  if (char const* to = std::getenv("TENON_ALL_TRAINERS"); to != nullptr)
+    std::ofstream(to) << legality::trainers_text(rows);
 }
 
 TEST("a page that is stale is noticed") {

@@ -125,7 +125,7 @@ TEST("recomputation changes no bit") {
   EXPECT(std::memcmp(keep.store.gradient(), segments.store.gradient(), bytes) == 0);
 }
 
-TEST("micro-batches with unequal token counts give the gradient of one big batch") {
+TEST("N1: micro-batches with unequal token counts give the gradient of one big batch") {
   random_batch const a(2, 40, 96, 1), b(2, 40, 96, 2);
   random_batch both = a;
   for (auto [to, from] : {std::pair{&both.tokens, &b.tokens},

@@ -44,7 +44,7 @@ void agrees(int members) {
 
 }  // namespace
 
-TEST("names, shapes, logits, loss and gradients are transformers' own") {
+TEST("K5: names, shapes, logits, loss and gradients are transformers' own") {
   SUBCASE("untied, grouped queries, two members") { agrees<untied>(2); }
   SUBCASE("untied, one member") { agrees<untied>(1); }
   SUBCASE("tied, one key head, three members") { agrees<tied>(3); }

@@ -87,7 +87,7 @@ TEST("the schedule's rates are those that the golden runs were made with") {
     EXPECT_NEAR(s.at(steps{std::int64_t(t)}, steps{num_steps}, tokens{1}), rates[t], 1e-15);
 }
 
-TEST("AdamW equals torch.optim.AdamW after 100 steps: 1e-6 relative, decayed and undecayed, moments too") {
+TEST("A1: AdamW equals torch.optim.AdamW after 100 steps: 1e-6 relative, decayed and undecayed, moments too") {
   optimizer::adamw const p{.beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1};
   SUBCASE("gradients as they are") { run<optimizer::adamw>{}.follow(p, "adamw"); }
   SUBCASE("gradients scaled, and unscaled by the step") { run<optimizer::adamw>{}.follow(p, "adamw", 1024); }

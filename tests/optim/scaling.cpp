@@ -9,7 +9,7 @@
 
 using namespace tenon;
 
-TEST("loss scaling equals torch.amp.GradScaler exactly, step by step, overflows included") {
+TEST("G1: loss scaling equals torch.amp.GradScaler exactly, step by step, overflows included") {
   golden const file("grad_scaler");
   int cases = 0;
   for (std::string const name : {"usual", "thirds", "every", "start", "ceiling", "floor"}) {

@@ -155,7 +155,7 @@ TEST("what differs is named") {
   EXPECT(tn::differences(tn::list_fields(tiny), tn::list_fields(tiny)).empty());
 }
 
-TEST("a resume needs the same identity, and numbers only change on purpose") {
+TEST("S4: a resume needs the same identity, and numbers only change on purpose") {
   auto const saved = tn::list_fields(tiny);
   auto const resumes = [&](auto const& r, std::vector<std::string> const& changed = {}) {
     tn::require_same_run(saved, tn::list_fields(r), changed);
@@ -174,6 +174,11 @@ TEST("a resume needs the same identity, and numbers only change on purpose") {
   auto const flat = tiny.with(tn::schedule::constant{});
   EXPECT_THROWS_WITH(resumes(flat), "schedule = warmup_cosine, and now it is constant");
   EXPECT(resumes(flat, {"schedule"}));
+  auto const tail = tiny.with(tn::schedule::warmup_stable_decay{.decay = tn::percent{10}});  // its length is state, too
+  EXPECT_THROWS_WITH(
+      tn::require_same_run(tn::list_fields(tail),
+                           tn::list_fields(tail.edit([](auto& r) { r.schedule.decay = tn::percent{20}; })), {}),
+      "schedule.decay = 10%");
 }
 
 tn::origin from(auto const& r, std::string_view path) {

@@ -58,7 +58,7 @@ TEST("JSON says which policy, and uses plain numbers where there is no unit") {
   EXPECT(j["horizon"] == "1000_steps");
 }
 
-TEST("what is not understood is an error, and leaves the recipe alone") {
+TEST("C1: what is not understood is an error, and leaves the recipe alone") {
   auto r = tiny;
   auto const refuse = [&](char const* text) { tn::from_json(json::parse(text), r); };
   EXPECT_THROWS_WITH(refuse(R"({"schedule": {"paek": 1}})"), "unknown key schedule.paek; did you mean peak?");

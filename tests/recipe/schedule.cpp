@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "support/test.hpp"
 
@@ -107,6 +108,27 @@ void law() {
       EXPECT((rate >= 0 && rate <= s.peak));
     }
   EXPECT(s.ramp(1'000_steps, 1_tokens) <= 1'000_steps);
+}
+
+/// Rates of a run, asked for in order, backwards, and from the middle on as a resumed run asks.
+template <class S>
+void pure() {
+  S const s{};
+  constexpr steps total{37};
+  std::vector<double> forwards;
+  for (std::int64_t i = 0; i < total.count; ++i) forwards.push_back(s.at(steps{i}, total, 1_tokens));
+  for (std::int64_t i = total.count; i-- > 0;)
+    EXPECT_EQ(s.at(steps{i}, total, 1_tokens), forwards[static_cast<std::size_t>(i)]);
+  for (std::int64_t i = 20; i < total.count; ++i)
+    EXPECT_EQ(S{}.at(steps{i}, total, 1_tokens), forwards[static_cast<std::size_t>(i)]);
+}
+
+TEST("S1: a rate is a function of the step alone: nothing to save, nothing that a resume could lose") {
+  pure<schedule::constant>();
+  pure<schedule::warmup_linear>();
+  pure<schedule::warmup_cosine>();
+  pure<schedule::warmup_stable_decay>();
+  pure<schedule::inverse_sqrt>();
 }
 
 TEST("every schedule stays between 0 and its peak") {

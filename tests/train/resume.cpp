@@ -114,7 +114,7 @@ void resumes_exactly(int members) {
 }  // namespace
 
 TEST(
-    "12 steps, and 6 + a checkpoint + 6 in a new trainer, end with the same bytes; no part of the state may be left "
+    "R6, K3: 12 steps, and 6 + a checkpoint + 6 in a new trainer, end with the same bytes; no part of the state may be left "
     "out") {
   SUBCASE("fp32, two members") { resumes_exactly<tiny::fp32>(2); }
   SUBCASE("fp32, one member") { resumes_exactly<tiny::fp32>(1); }

@@ -1,8 +1,10 @@
 #pragma once
+#include <boost/hana/at.hpp>
 #include <boost/hana/cartesian_product.hpp>
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/unpack.hpp>
+#include <cstddef>
 #include <utility>
 
 /// Lists of values of different types. The only header that includes Boost.Hana; no name of it appears in a signature.
@@ -18,6 +20,12 @@ constexpr auto make(Ts... values) {
 template <class List, class F>
 constexpr void for_each(List&& list, F&& f) {
   boost::hana::for_each(std::forward<List>(list), std::forward<F>(f));
+}
+
+/// The I-th value.
+template <std::size_t I, class List>
+constexpr auto at(List const& list) {
+  return boost::hana::at_c<I>(list);
 }
 
 /// Calls f(a, b, ...) once for every combination of one value out of each list; the last list varies fastest.
