@@ -38,7 +38,7 @@ constexpr std::int64_t forward = L * (block_gemm + block_attention) + head_gemm;
 constexpr std::int64_t backward = L * (2 * block_gemm + 5 * 2 * scores * H) + 2 * head_gemm;
 /// Floats that one block keeps: two inverse norms, 7 rows of width H (q, mixed, middle, and of both branches input and
 /// output gradient), log-sum-exp, k and v, gate, up and their product; and the norms' partial sums.
-constexpr std::int64_t tiles = n / 32;
+constexpr std::int64_t tiles = n / 16;
 constexpr std::int64_t block_saved = n * (2 + 7 * H + heads + 2 * KV + 3 * I) + 2 * tiles * H;
 constexpr std::int64_t head_saved() {
   std::int64_t const chunk = 1024;  // rows; 64 MiB would hold more

@@ -16,6 +16,7 @@
 #include "tenon/exec/buffer.hpp"
 #include "tenon/exec/count/executor.hpp"
 #include "tenon/exec/cpu/executor.hpp"
+#include "tenon/exec/gradient_check.hpp"
 #include "tenon/nn/attention.hpp"
 #include "tenon/nn/decoder_block.hpp"
 #include "tenon/nn/layout.hpp"
@@ -166,6 +167,8 @@ TEST("the layer of docs/writing-a-layer.md equals autograd") {
   SUBCASE("bf16, two members") { compare<nn::bf16>(2); }
   SUBCASE("fp16, three members") { compare<nn::fp16>(3); }
 }
+
+TEST("and passes the check that docs/writing-a-layer.md names") { EXPECT_EQ(tenon::check_gradients<layer>().complaint(), ""); }
 
 TEST("docs/writing-a-layer.md shows exactly this code") {
   EXPECT_EQ(between(text_of("docs/writing-a-layer.md"), "```cpp\n", "```"), between(text_of("tests/nn/writing_a_layer.cpp"), "// [layer]\n", "// [layer]\n"));

@@ -76,6 +76,12 @@ constexpr void for_each_field(T& value, F&& f) {
   (std::make_index_sequence<num_fields<plain>>{});
 }
 
+/// The I-th data member of an aggregate.
+template <std::size_t I, class T>
+constexpr auto& field(T& value) {
+  return boost::pfr::get<I>(value);
+}
+
 /// Name of an enumerator; empty where the enumeration has none of that value.
 template <auto Value>
 consteval std::string_view enumerator_name() {

@@ -19,6 +19,18 @@ inline constexpr bool is_array = false;
 template <class T, std::size_t N>
 inline constexpr bool is_array<std::array<T, N>> = true;
 
+/// What a layer saves, where its input is another's: `dw.in` takes no memory and is lent for each call.
+template <class Saved>
+struct without_input {
+  using borrows = without_input;
+  Saved value;
+  constexpr Saved with(auto in) const {
+    Saved s = value;
+    s.dw.in = in;
+    return s;
+  }
+};
+
 /// Visits every leaf of an aggregate in declaration order (depth first; arrays of aggregates element by element).
 /// `f(leaf&)`.
 template <class Aggregate, class F>
@@ -27,6 +39,11 @@ constexpr void for_each_leaf(Aggregate& a, F&& f) {
     f(a);
   } else if constexpr (is_array<Aggregate>) {
     for (auto& element : a) for_each_leaf(element, f);
+  } else if constexpr (requires { typename Aggregate::borrows; }) {
+    void const* const lent = &a.value.dw.in;
+    for_each_leaf(a.value, [&](auto& leaf) {
+      if (static_cast<void const*>(&leaf) != lent) f(leaf);
+    });
   } else {
     for_each_field(a, [&](std::string_view, auto& member) { for_each_leaf(member, f); });
   }

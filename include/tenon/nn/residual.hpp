@@ -12,6 +12,7 @@ namespace tenon::nn {
 template <class Norm, class Inner>
 struct residual {
   static constexpr int width = Inner::width;
+  using scratch = typename Inner::scratch;
 
   template <class T>
   struct saved {

@@ -47,7 +47,7 @@ struct block {
 };
 
 /// Rows that stay together when they are divided among the members of a team.
-inline constexpr std::int64_t row_tile = 32;
+inline constexpr std::int64_t row_tile = 16;
 constexpr std::int64_t num_row_tiles(std::int64_t num_rows) { return (num_rows + row_tile - 1) / row_tile; }
 
 /// One row of `Width` for each tile of rows: partial sums that are later added in the order of the tiles, so that the

@@ -50,13 +50,6 @@ class executor {
       for (auto task = team_->take(); task < count; task = team_->take()) f(task);
     }
   }
-  /// Into how many runs of lines a panel of columns is cut, so that there are some tasks for each member.
-  std::int64_t runs_per_panel(std::int64_t panels, std::int64_t lines) const {
-    std::int64_t const wanted = 4 * members();
-    if (members() == 1 || panels >= wanted) return 1;
-    return std::clamp<std::int64_t>((wanted + panels - 1) / panels, 1, std::max<std::int64_t>(1, lines / 64));
-  }
-
   /// f(first, last) on this member's rows.
   template <class F>
   void rows(std::int64_t n, F&& f) const {

@@ -84,39 +84,75 @@ void product_alone(std::int64_t first, std::int64_t last, std::int64_t n, std::i
   });
 }
 
+/// How the panels of a product are handed out: first whole ones, then the last few in runs of lines, so that at the end
+/// no member waits long for another. A run packs its panel again, so it is not made short.
+struct panel_tasks {
+  std::int64_t panels, lines, whole, runs;
+
+  panel_tasks(std::int64_t all_panels, std::int64_t all_lines, std::int64_t members)
+      : panels(all_panels),
+        lines(all_lines),
+        whole(members == 1 ? panels : std::max<std::int64_t>(0, panels - 2 * members)) {
+    auto const cut = std::max<std::int64_t>(1, panels - whole);
+    runs = std::clamp<std::int64_t>((8 * members + cut - 1) / cut, 1, std::max<std::int64_t>(1, lines / 64));
+  }
+  std::int64_t count() const { return whole + (panels - whole) * runs; }
+  struct task {
+    std::int64_t panel, from, to;  ///< lines [from, to)
+  };
+  task at(std::int64_t i) const {
+    if (i < whole) return {i, 0, lines};
+    auto const run = (i - whole) % runs;
+    auto const edge = [&](std::int64_t r) { return r == runs ? lines : lines * r / runs / tile_rows * tile_rows; };
+    return {whole + (i - whole) / runs, edge(run), edge(run + 1)};
+  }
+};
+
 /// The whole team. `packed` is shared, `panel` each member's own. Everything is read and written between barriers of
 /// its own.
 template <class X, class T, class Target>
 void product(X const& x, std::int64_t m, std::int64_t n, std::int64_t k, operand<T> const& left,
              operand<T> const& right, Target target, word<T>* packed, word<T>* panel) {
+  auto const panels = (n + tile_columns - 1) / tile_columns;
+  x.barrier();
   with_form(left, k, [&](auto form) {
     auto const step = k_step<T, Target>(k);
-    auto const at_once = form() == left_form::panel ? std::min(m, product_lines) : m;
-    auto const panels = (n + tile_columns - 1) / tile_columns;
-    x.barrier();
-    for (std::int64_t k0 = 0; k0 < k; k0 += step) {
-      auto const k1 = std::min(k, k0 + step), depth = words_of<T>(k1 - k0);
-      for (std::int64_t line = 0; line < m; line += at_once) {
-        auto const lines = std::min(at_once, m - line);
-        if constexpr (form() == left_form::panel) {
+    // One panel of columns, k in [k0, k1), against lines [from, to) of those that begin with line `line`.
+    auto const multiply = [&](panel_tasks::task const& t, std::int64_t line, std::int64_t k0, std::int64_t k1,
+                              Target const& to) {
+      auto const column = t.panel * tile_columns, columns = std::min<std::int64_t>(tile_columns, n - column);
+      auto const depth = words_of<T>(k1 - k0);
+      pack<tile_columns>(right, column, columns, k0, k1, panel);
+      multiply_panel<form()>(depth, lines_at<form()>(left, line + t.from, k0, packed, line, depth), t.to - t.from,
+                             right_panel<word<T>>{panel, tile_columns}, columns, to.at(line + t.from, column));
+    };
+    auto const next = [](Target const& to) {
+      if constexpr (requires { to.accumulate(); })
+        return to.accumulate();
+      else
+        return to;
+    };
+    if constexpr (form() != left_form::panel) {  // a task sums over all of k: nobody waits between its steps
+      panel_tasks const tasks(panels, m, x.members());
+      x.tasks(tasks.count(), [&](std::int64_t i) {
+        auto const t = tasks.at(i);
+        auto to = target;
+        for (std::int64_t k0 = 0; k0 < k; k0 += step, to = next(to)) multiply(t, 0, k0, std::min(k, k0 + step), to);
+      });
+      x.barrier();
+    } else {
+      for (std::int64_t k0 = 0; k0 < k; k0 += step, target = next(target)) {
+        auto const k1 = std::min(k, k0 + step);
+        for (std::int64_t line = 0; line < m; line += product_lines) {
+          auto const lines = std::min(product_lines, m - line);
           auto const mine = x.part(lines);
-          pack_lines(left, line + mine.first, line + mine.last, k0, k1, packed + mine.first * depth);
+          pack_lines(left, line + mine.first, line + mine.last, k0, k1, packed + mine.first * words_of<T>(k1 - k0));
+          x.barrier();
+          panel_tasks const tasks(panels, lines, x.members());
+          x.tasks(tasks.count(), [&](std::int64_t i) { multiply(tasks.at(i), line, k0, k1, target); });
           x.barrier();
         }
-        auto const runs = x.runs_per_panel(panels, lines);  // of lines: more than one where panels are few
-        auto const cut = [&](std::int64_t run) {
-          return run == runs ? lines : lines * run / runs / tile_rows * tile_rows;
-        };
-        x.tasks(panels * runs, [&](std::int64_t task) {
-          auto const column = task / runs * tile_columns, columns = std::min<std::int64_t>(tile_columns, n - column);
-          auto const from = cut(task % runs), to = cut(task % runs + 1);
-          pack<tile_columns>(right, column, columns, k0, k1, panel);
-          multiply_panel<form()>(depth, lines_at<form()>(left, line + from, k0, packed, line, depth), to - from,
-                                 right_panel<word<T>>{panel, tile_columns}, columns, target.at(line + from, column));
-        });
-        x.barrier();
       }
-      if constexpr (requires { target.accumulate(); }) target = target.accumulate();
     }
   });
 }

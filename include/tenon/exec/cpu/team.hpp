@@ -103,7 +103,7 @@ class team {
     }
   }
 
-  static constexpr int yields = 50, spins = 100 + yields;  // more spinning starves the others of a busy machine
+  static constexpr int yields = 50, spins = 500 + yields;  // more spinning starves the others of a busy machine
 
   int size_;
   std::vector<std::thread> threads_;
