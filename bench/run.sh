@@ -3,6 +3,7 @@
 #   --peers        beside Python torch, too: eager, torch.compile, and that with max-autotune
 #   --kernels      the kernel benchmarks (bench/<room>/*.cpp), with options of Google Benchmark
 #   --split [W]    where the time of a workload's step goes (bench/split)
+#   --gemm         the step with each matrix product that can be had here (bench/gemm.py); ./tenon doctor reads the result
 #   --zero         instructions of the generic step against the same kernels called by hand (bench/zero)
 # TENON_BENCH_PYTHON: a Python with torch, numpy, safetensors (matplotlib for the chart), to do without the download.
 bench_usage() {
@@ -10,18 +11,20 @@ bench_usage() {
 ./tenon bench [--peers] [--workloads LIST] [--rounds N] [--seconds S] [--threads N] [--blas mkl|openblas|mkl-fast] [--out DIR]
 ./tenon bench --kernels [--benchmark_filter=REGEX and other options of Google Benchmark]
 ./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
+./tenon bench --gemm [--rounds N] [--seconds S] [--threads N]
 ./tenon bench --zero
 Workloads: w0, w1, w1b, w2, w4, quickstart, decode.   --peers downloads Python torch (5 GB) unless TENON_BENCH_PYTHON has it.
 END
 }
 
 run_bench() {
-  local peers='' kernels='' zero='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
+  local peers='' kernels='' zero='' gemm='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
   while [ $# -gt 0 ]; do
     case $1 in
       --peers) peers=1 ;;
       --kernels) kernels=1 ;;
       --zero) zero=1 ;;
+      --gemm) gemm=1 ;;
       --split)
         split=w1b
         case ${2:-} in '' | -*) ;; *) split=$2; shift ;; esac
@@ -50,6 +53,10 @@ run_bench() {
     run_zero
     return
   fi
+  if [ -n "$gemm" ]; then
+    run_gemm "${options[@]}"
+    return
+  fi
   configure bench -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF
   say 'building the benchmarks (a few minutes the first time)'
   if [ -n "$kernels" ]; then
@@ -70,6 +77,23 @@ run_zero() {  # callgrind knows no AVX-512, so in a build of its own
   step build-zero cmake --build "$build/bench-zero" --target bench_zero
   exec 9>&-
   "$root/bench/zero/zero.sh" "$build/bench-zero/bench/bench_zero"
+}
+
+run_gemm() {  # a build for each product: what a program calls is decided when it is linked
+  local name dir options programs=() folder=$build/bench-gemm
+  packages bench '[ -n "$(ls -d /usr/lib/*/openblas-openmp 2>/dev/null)" ] : libopenblas0-openmp' '[ -n "$(ls -d /usr/lib/*/blis-openmp 2>/dev/null)" ] : libblis4-openmp'
+  for name in own torch openblas blis; do
+    options=(-DTENON_GEMM=library "-DTENON_BLAS=$name") dir=$folder/$name
+    [ "$name" != own ] || options=(-DTENON_GEMM=own)
+    say "building the step with the product '$name' (a minute the first time)"
+    step "configure-gemm-$name" cmake -S "$root" --preset bench -B "$dir" -DCMAKE_CXX_COMPILER="$cxx" -DTENON_LIBTORCH="$torch" \
+      -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF "${options[@]}"
+    step "build-gemm-$name" cmake --build "$dir" --target bench_products
+    programs+=(--program "$name=$dir/bench/bench_products")
+  done
+  exec 9>&-
+  case " $* " in *' --threads '*) ;; *) set -- "$@" --threads "$(nproc)" ;; esac
+  python3 "$root/bench/gemm.py" "${programs[@]}" --out "$build/bench-gemm/milliseconds.txt" "$@"
 }
 
 run_kernels() {

@@ -28,25 +28,25 @@ struct decoder_names {
 using written_out = nn::decoder_block<norm, attention, feed_forward>;
 using chained = nn::chain<decoder_names, nn::residual<norm, attention>, nn::residual<norm, feed_forward>>;
 
+// [combined]
 template <class F>
-struct parallel_names {
+struct side_names {
   attention::params<F> attn;
   feed_forward::params<F> mlp;
 };
-using both = nn::parallel<parallel_names, attention, feed_forward>;
+using side_by_side = nn::parallel<side_names, attention, feed_forward>;
 template <class F>
 struct block_names {
   norm::params<F> norm_1;
-  both::params<F> side_by_side;
+  side_by_side::params<F> both;
   norm::params<F> norm_2;
-  feed_forward::params<F> mlp;
-  norm::params<F> norm_3;
-  attention::params<F> attn;
+  feed_forward::params<F> second;
 };
-using mixed = nn::chain<block_names, nn::residual<norm, both>, nn::residual<norm, feed_forward>, nn::residual<norm, attention>>;
+using block = nn::chain<block_names, nn::residual<norm, side_by_side>, nn::residual<norm, feed_forward>>;
+// [combined]
 
-static_assert(nn::layer<attention> && nn::layer<feed_forward> && nn::layer<both>);
-static_assert(nn::stackable<written_out> && nn::stackable<chained> && nn::stackable<mixed>);
+static_assert(nn::layer<attention> && nn::layer<feed_forward> && nn::layer<side_by_side>);
+static_assert(nn::stackable<written_out> && nn::stackable<chained> && nn::stackable<block>);
 static_assert(!nn::layer<written_out> && !nn::stackable<attention> && !nn::layer<norm> && !nn::stackable<norm>);
 
 /// Work and memory of a block, on paper.
@@ -78,11 +78,11 @@ TEST("a chain of two residual branches is decoder_block, bit for bit and name fo
 }
 
 TEST("gradients of chains and of layers side by side") {
-  EXPECT_EQ(check_gradients<both>().complaint(), "");
-  EXPECT_EQ(check_gradients<mixed>().complaint(), "");
+  EXPECT_EQ(check_gradients<side_by_side>().complaint(), "");
+  EXPECT_EQ(check_gradients<block>().complaint(), "");
 }
 
 TEST("layers side by side keep their input once") {
   auto const bytes = [](auto s) { return nn::activation_bytes<decltype(s)>(64, 1); };
-  EXPECT_EQ(bytes(both::saved<float>{}), bytes(attention::saved<float>{}) + bytes(feed_forward::saved<float>{}) - 64 * hidden * 4);
+  EXPECT_EQ(bytes(side_by_side::saved<float>{}), bytes(attention::saved<float>{}) + bytes(feed_forward::saved<float>{}) - 64 * hidden * 4);
 }

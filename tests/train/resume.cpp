@@ -123,6 +123,22 @@ TEST(
   SUBCASE("fp16 with loss scaling") { resumes_exactly<tiny::fp16>(2); }
 }
 
+template <auto const& R>
+void same_bits_for_any_team() {
+  auto const after = [](int members) {
+    train::trainer<R> t(R, members, total_steps(R.horizon, R.batch));
+    tiny::run(t, 4);
+    return tiny::state_of(t);
+  };
+  auto const alone = after(1);
+  for (int members : {2, 3, 5}) EXPECT(differences(alone, after(members)).empty());
+}
+
+TEST("training ends with the same bytes for any number of members") {
+  SUBCASE("fp32") { same_bits_for_any_team<tiny::fp32>(); }
+  SUBCASE("bf16") { same_bits_for_any_team<tiny::bf16>(); }
+}
+
 TEST("a checkpoint of another shape or precision is refused by the tensor's name") {
   tiny::directory const run;
   train::trainer<tiny::fp32> t(tiny::fp32, 1, 20_steps);

@@ -18,6 +18,18 @@
 #define TENON_OWN_GEMM_FP16 1
 #endif
 
+// Another BLAS than LibTorch's, on OpenMP (TENON_BLAS): its threads are those of the calling thread's OpenMP.
+#if !defined(TENON_BLAS_OPENMP)
+#define TENON_BLAS_OPENMP 0
+#endif
+#if TENON_BLAS_OPENMP
+extern "C" {
+int omp_get_max_threads();
+int omp_get_num_procs();
+void omp_set_num_threads(int);
+}
+#endif
+
 #if TENON_HAVE_MKL_GEMM
 extern "C" {
 void sgemm_(char const*, char const*, int const*, int const*, int const*, float const*, float const*, int const*,
@@ -42,38 +54,39 @@ void cblas_gemm_f16f16f32(int layout, int trans_a, int trans_b, int m, int n, in
 /// region.
 namespace tenon::exec::cpu {
 
-/// While alive, BLAS calls of this thread use this thread only.
-class single_threaded_blas {
+/// While alive, BLAS calls of this thread use `threads` threads (0: all), in every BLAS that may be linked.
+class blas_threads {
  public:
+  explicit blas_threads([[maybe_unused]] int threads) {
 #if TENON_HAVE_MKL_GEMM
-  single_threaded_blas() : before_(MKL_Set_Num_Threads_Local(1)) {}
-  ~single_threaded_blas() { MKL_Set_Num_Threads_Local(before_); }
+    mkl_ = MKL_Set_Num_Threads_Local(threads);
+#endif
+#if TENON_BLAS_OPENMP
+    openmp_ = omp_get_max_threads();
+    omp_set_num_threads(threads == 0 ? omp_get_num_procs() : threads);
+#endif
+  }
+  ~blas_threads() {
+#if TENON_HAVE_MKL_GEMM
+    MKL_Set_Num_Threads_Local(mkl_);
+#endif
+#if TENON_BLAS_OPENMP
+    omp_set_num_threads(openmp_);
+#endif
+  }
+  blas_threads(blas_threads const&) = delete;
+  blas_threads& operator=(blas_threads const&) = delete;
 
  private:
-  int before_;
-#else
-  single_threaded_blas() {}
-#endif
- public:
-  single_threaded_blas(single_threaded_blas const&) = delete;
-  single_threaded_blas& operator=(single_threaded_blas const&) = delete;
+  [[maybe_unused]] int mkl_ = 0, openmp_ = 0;
 };
-
+/// While alive, BLAS calls of this thread use this thread only.
+struct single_threaded_blas : blas_threads {
+  single_threaded_blas() : blas_threads(1) {}
+};
 /// While alive, BLAS calls of this thread may use all threads again.
-class full_blas {
- public:
-#if TENON_HAVE_MKL_GEMM
-  full_blas() : before_(MKL_Set_Num_Threads_Local(0)) {}
-  ~full_blas() { MKL_Set_Num_Threads_Local(before_); }
-
- private:
-  int before_;
-#else
-  full_blas() {}
-#endif
- public:
-  full_blas(full_blas const&) = delete;
-  full_blas& operator=(full_blas const&) = delete;
+struct full_blas : blas_threads {
+  full_blas() : blas_threads(0) {}
 };
 
 /// Whether products of T go to tenon's own kernel (product.hpp) or to the library.
