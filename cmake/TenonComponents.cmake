@@ -101,7 +101,7 @@ macro(_tenon_train out)
     target_link_libraries(tenon_train INTERFACE tenon_data tenon_libtorch)
     target_compile_options(tenon_train INTERFACE $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math)
     if(_blas)  # before LibTorch, whose own operators then take it, too
-      target_link_options(tenon_train BEFORE INTERFACE "LINKER:--no-as-needed" "${_blas}")
+      target_link_options(tenon_train BEFORE INTERFACE "LINKER:--no-as-needed" "${_blas}" -lgomp)
       target_compile_definitions(tenon_train INTERFACE TENON_BLAS_OPENMP=1)
     endif()
     tenon_isa(tenon_train)

@@ -68,7 +68,7 @@ struct gated {
     x.barrier();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.in, g.weight);
     x.barrier();
-    if (Wrong == mistake::one_element && x.member() == 0) g.weight.data[5] += 0.3f * (g.weight.beta == 0 ? 1 : 2);
+    if (Wrong == mistake::one_element && x.member() == 0) g.weight.data[5] += 2.f * (g.weight.beta == 0 ? 1 : 2);
   }
 };
 
