@@ -217,11 +217,16 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
 }  // namespace app
 
+/// For a recipe that breaks a rule: its sentence, and nothing of the program is instantiated.
+template <auto const& R>
+requires(!is_legal(R))
+int run(int, char const* const*, checked<R> = {}) { return static_cast<int>(app::exit_code::refused); }
+
 /// The program of a recipe: `int main(int argc, char** argv) { return tenon::run<pro>(argc, argv); }`. Reads the
 /// command line (--help lists it), checks it with the rules that the compiler used, and plans, trains or resumes.
 /// Returns an app::exit_code; every failure is one sentence on standard error.
 template <auto const& R>
-requires legal<R>
+requires(is_legal(R))
 int run(int argc, char const* const* argv) {
   using app::exit_code;
   std::remove_cvref_t<decltype(R)> r = R;

@@ -128,10 +128,6 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
 /// compiling and while running.
 template <auto const& R>
 constexpr run_plan make_plan(plan_numbers const& n) {
-  static_assert(models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>,
-                "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by "
-                "running it, not planned. "
-                "Use a model of static layers such as model::deepseek_llm, or leave plan<> out");
   return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments>(
       n, R.target.facts(), resolved_precision_t<decltype(R)>::compute);
 }
@@ -142,9 +138,18 @@ constexpr run_plan make_plan(int members = 1) {
   return make_plan<R>(numbers_of(R, members));
 }
 
-/// static_assert(tenon::plan<pro>.fits);
+/// Why a recipe has no plan: a broken rule, or a model without static layers; rules::silent where it has one.
 template <auto const& R>
-requires legal<R>
+using plan_refusal = std::conditional_t<
+    !is_legal(R), checked<R>,
+    std::conditional_t<rules::plan_static_layers::holds(R), rules::silent, rules::plan_static_layers::with<>>>;
+
+/// The plan of a recipe: static_assert(tenon::plan<pro>.fits), or tenon::fits<pro> (exec/fits.hpp), which says by how
+/// much not. A recipe without one gives one compile error.
+template <auto const& R>
 inline constexpr run_plan plan = make_plan<R>();
+template <auto const& R>
+requires(!std::is_same_v<plan_refusal<R>, rules::silent>) inline constexpr run_plan plan<R>{
+    .fits = !__is_base_of(invalid, plan_refusal<R>)};  // true: adds no second error
 
 }  // namespace tenon

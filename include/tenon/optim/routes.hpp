@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "tenon/nn/layout.hpp"
@@ -7,7 +8,7 @@
 namespace tenon::optim {
 
 /// How a parameter's role is treated. Every role has exactly one route; a role without one does not compile.
-enum class route : std::uint8_t { decayed, undecayed, frozen, by_rule };
+enum class route : std::uint8_t { decayed, undecayed, frozen, by_rule, none };
 
 template <nn::role R>
 consteval route route_of() {
@@ -18,10 +19,37 @@ consteval route route_of() {
   else if constexpr (R == nn::role::router_bias)
     return route::by_rule;  // moved by the router's own rule, not by a gradient
   else
-    static_assert(
-        R != R,
-        "[tenon.role_routed] a parameter has a role that the optimizer does not route; add it to optim/routes.hpp");
+    return route::none;
 }
+
+/// Whether every parameter of a layer (or of a group of layers) has a route.
+template <class Layer>
+constexpr bool all_routed() {
+  nn::described_params<Layer> described{};
+  bool routed = true;
+  nn::for_each_leaf(described, [&](auto const& p) {
+    routed = routed && route_of<std::remove_cvref_t<decltype(p)>::parameter_role>() != route::none;
+  });
+  return routed;
+}
+
+struct no_route {};
+/// static_assert(roles_routed<Layer>); is true, or one compile error; of a model each group is asked.
+template <class Layer>
+struct routed {
+  static constexpr bool every_role = all_routed<Layer>();
+  static_assert(every_role,
+                "[tenon.role_routed] a parameter has a role that the optimizer does not route, so it would stay as it "
+                "was initialised. Give it a role out of nn::role, or add a route for its role to optim/routes.hpp");
+};
+template <class Layer>
+inline constexpr bool roles_routed = !__is_base_of(no_route, routed<Layer>);
+template <class Model>
+requires requires { typename Model::block_layer; }
+inline constexpr bool roles_routed<Model> = roles_routed<typename Model::embedding_group> &&
+                                            roles_routed<typename Model::block_layer> &&
+                                            roles_routed<typename Model::head_group>;
+
 constexpr route route_of(nn::role r) {
   switch (r) {
     case nn::role::hidden:

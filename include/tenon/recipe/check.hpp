@@ -36,7 +36,7 @@ using recipe_rules = decltype(model_rules{} + batch_rules{} + precision_rules{} 
 using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));
 
 /// Every rule about a recipe, for the pages that list them.
-using all_rules = decltype(form_rules{} + contract_rules{} + number_rules{} + launch_rules{});
+using all_rules = decltype(form_rules{} + contract_rules{} + number_rules{} + list<plan_static_layers>{} + launch_rules{});
 
 /// The rules that a recipe type can be asked: where a contract is broken, the numbers behind it are not looked at.
 template <class R>

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 
+#include "tenon/recipe/model.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/target.hpp"
 
@@ -10,6 +11,27 @@ namespace tenon::rules {
 
 /// Whether a run of this many bytes may start where `memory` is there: 90 % of it, the rest is the program's own.
 constexpr bool fits_into(bytes needed, bytes memory) { return needed.count <= memory.count / 10 * 9; }
+
+struct plan_static_layers : rule<layer::plan, axis::model> {
+#define TENON_TEXT                                                                                          \
+  "[tenon.plan_static_layers] the model runs under LibTorch's autograd, whose memory is found out by "      \
+  "running it, not planned. Use a model of static layers such as model::deepseek_llm, or leave plan<> and " \
+  "fits<> out"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return !is_foreign_module<model_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known) {
+    return std::array{finding{"model", r.model.kind}};
+  }
+};
 
 /// The values: MiB needed, MiB of the target.
 struct plan_fits : rule<layer::plan, axis::target> {
@@ -75,6 +97,9 @@ struct memory_present : rule<layer::launch> {
   }
 };
 
+/// Asked by plan<R> and fits<R>.
+using plan_rules = list<plan_static_layers, plan_fits>;
+/// Asked by a launch.
 using launch_rules = list<target_present, plan_fits, memory_present>;
 
 }  // namespace tenon::rules
