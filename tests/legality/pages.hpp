@@ -64,7 +64,19 @@ inline std::string example_of(std::string const& id) {
 }
 
 /// A sentence without "[tenon.id] ".
-inline std::string said(std::string_view sentence) { return std::string(sentence.substr(sentence.find(']') + 2)); }
+inline std::string said(std::string_view sentence) {
+  auto const words = sentence.substr(sentence.find(']') + 2);
+  std::string text;
+  bool code = false;
+  for (char const c : words) {
+    code = code != (c == '`');
+    if (!code && (c == '<' || c == '*')) text += '\\';  // else a page would take it for a mark
+    text += c;
+  }
+  if (words.substr(0, words.find(' ')).find('.') == words.npos)  // not the path of a field
+    text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text.back() == '.' || text.back() == ';' ? text : text + ".";
+}
 
 inline char const* title_of(tn::rules::layer l) {
   using tn::rules::layer;
@@ -165,14 +177,14 @@ inline std::string rules_page() {
       if (d.when != l) continue;
       if (first) page += "\n## " + std::string(title_of(l)) + "\n";
       first = false;
-      page += "\n### " + d.id + "\n\n" + said(d.sentence) + ".\n";
+      page += "\n### " + d.id + "\n\n" + said(d.sentence) + "\n";
       if (!d.reads.empty()) page += "\nReads: " + d.reads + ".\n";
       if (auto const e = example_of(d.id); !e.empty()) page += "\n" + e;
     }
   }
   page += "\n## Engine: what is known once layers, optimizer and state are types\n";
   for (auto const& d : engine) {
-    page += "\n### " + d.id + "\n\n" + said(d.sentence) + ".\n\nSaid by `" + d.reads + "`.\n";
+    page += "\n### " + d.id + "\n\n" + said(d.sentence) + "\n\nSaid by `" + d.reads + "`.\n";
     if (auto const e = example_of(d.id); !e.empty()) page += "\n" + e;
   }
   return page;
