@@ -85,6 +85,14 @@ clang_suite() {
   suite_ok=$ok suite_bad=$bad suite_log=$out
 }
 
+# How long the messages of tests/compile_fail are, from what check.sh has noted.
+messages_text() {
+  awk '{ mistakes[$1] = 1; compilers[$2] = 1; if ($3 > lines) { lines = $3; by_lines = $1 " with " $2 } if ($4 > long) { long = $4; by_long = $1 " with " $2 } }
+    END { for (m in mistakes) n++; for (c in compilers) all = all " " c
+      printf "               %d mistakes with%s, each one error; longest message: %d lines (%s), %d characters (%s)\n", n, all, lines, by_lines, long, by_long }' \
+    "$TENON_MESSAGES"
+}
+
 run_tests() {
   local start=$EPOCHREALTIME suites=() targets live='' full='' word room since
   for word in "$@"; do
@@ -119,6 +127,8 @@ run_tests() {
     cmake --build "$build/release" --target "${targets[@]}" -- -k 0 >"$log/test-build.log" 2>&1 || true
     verdict build 0 0 "$since" ''
   fi
+  export TENON_MESSAGES=$log/messages
+  : >"$TENON_MESSAGES"
   for room in "${suites[@]}"; do
     since=$EPOCHREALTIME
     case $room in
@@ -131,6 +141,7 @@ run_tests() {
         ;;
     esac
     verdict "$room" "$suite_ok" "$suite_bad" "$since" "$suite_log"
+    [ "$room" != compile_fail ] || messages_text
     [ "$room" != legality ] || sed -n 's/^legality: /               /p' "$suite_log"
   done
   printf '%-14s %.0f s of %s\n' all "$budget_used" "$(awk '!/^#/ { s += $2 } END { print s }' "$root/tests/BUDGET")"

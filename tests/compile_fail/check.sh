@@ -33,4 +33,8 @@ esac
 [ ${#say} -le 2200 ] || fail "the message has ${#say} characters, at most 2200 are allowed"
 if grep -qiE 'detail|hana|pfr' <<<"$say"; then fail 'the message speaks of the library inside (detail, hana or pfr)'; fi
 grep -qE "^$(basename "$source"):[0-9]+|from $(basename "$source"):" <<<"$say" || fail "the message does not name the user's own line"
+lines=$(wc -l <<<"$say") characters=${#say}
 say=$("$compiler" -std=c++20 -fsyntax-only -fno-diagnostics-color -Werror -DFIXED "$@" "$source" 2>&1) || fail 'what the sentence proposes does not compile (-DFIXED)'
+# For the runner's summary.
+[ -z "${TENON_MESSAGES:-}" ] || printf '%s %s %s %s\n' "$(basename "$source" .cpp)" "$(basename "$compiler")" "$lines" "$characters" >>"$TENON_MESSAGES"
+exit 0
