@@ -102,6 +102,19 @@ TEST("a recipe for a GPU is refused at launch with code 2 and the rule's sentenc
   EXPECT(!fs::exists(p.root / "run"));
 }
 
+TEST("a path that does not exist is refused at launch with code 2 and its name; nothing is written") {
+  place const p;
+  std::string printed;
+  auto const nowhere = (p.root / "nowhere").string();
+  for (std::vector<std::string> const& line : {std::vector<std::string>{"--data", nowhere},
+                                               {"--init", nowhere}, {"--data.tokenizer=" + nowhere}}) {
+    EXPECT(finish<tiny>(p, "run", line, printed) == 2);
+    EXPECT(printed.find("[tenon.files_present]") != std::string::npos);
+    EXPECT(printed.find("path = " + nowhere) != std::string::npos);
+  }
+  EXPECT(!fs::exists(p.root / "run"));
+}
+
 TEST("two programs cannot write into one run") {
   place const p;
   child first(tenon::run<tiny>, p.arguments("run", {"--steps", "100000"}), p.log("first"));

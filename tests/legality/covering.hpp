@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -48,24 +49,36 @@ inline std::set<pair> pairs_of(combination const& row) {
   return all;
 }
 
-/// Few of `rows` that together have every pair that any of them has. Greedy, and the same each time: the row with most
-/// pairs that are still missing, the first among equals.
+/// Few of `rows` that together have every pair that any of them has: greedy, the row with most pairs that are still
+/// missing, and among equals one by a fixed sequence of numbers; the shortest of 48 tries, the same each time.
 inline std::vector<combination> covering(std::vector<combination> const& rows) {
-  std::set<pair> missing;
-  for (auto const& row : rows) missing.merge(pairs_of(row));
-  std::vector<combination> chosen;
-  while (!missing.empty()) {
-    std::size_t best = 0;
-    combination const* with = nullptr;
-    for (auto const& row : rows) {
-      std::size_t gain = 0;
-      for (auto const& p : pairs_of(row)) gain += missing.count(p);
-      if (gain > best) best = gain, with = &row;
+  std::map<pair, std::size_t> numbers;
+  std::vector<std::vector<std::size_t>> pairs(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (auto const& p : pairs_of(rows[i])) pairs[i].push_back(numbers.emplace(p, numbers.size()).first->second);
+  std::vector<combination> shortest = rows;
+  std::uint32_t sequence = 1;
+  for (int attempt = 0; attempt < 48; ++attempt) {
+    std::vector<char> missing(numbers.size(), 1);
+    std::size_t left = numbers.size();
+    std::vector<combination> chosen;
+    while (left > 0 && chosen.size() < shortest.size()) {
+      std::size_t best = 0, with = 0, equals = 0;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        std::size_t gain = 0;
+        for (auto p : pairs[i]) gain += std::size_t(missing[p]);
+        if (gain < best || gain == 0) continue;
+        equals = gain > best ? 1 : equals + 1;
+        best = gain;
+        sequence = sequence * 1664525u + 1013904223u;  // Numerical Recipes' generator
+        if (equals == 1 || (sequence >> 8) % equals == 0) with = i;
+      }
+      for (auto p : pairs[with]) left -= std::size_t(missing[p]), missing[p] = 0;
+      chosen.push_back(rows[with]);
     }
-    chosen.push_back(*with);
-    for (auto const& p : pairs_of(*with)) missing.erase(p);
+    if (left == 0 && chosen.size() < shortest.size()) shortest = chosen;
   }
-  return chosen;
+  return shortest;
 }
 
 /// One line for each row, for tests/legality/trainers.cpp to include.

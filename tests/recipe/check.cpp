@@ -164,6 +164,7 @@ TEST("a launch is refused for its target, its plan and the machine's memory, wit
   EXPECT(said(tiny.with(tn::target::h100{}), {.launched = true}).ends_with("(target = h100)"));
   EXPECT(said(tiny, {.needed = 8_GiB, .present = 16_GiB}).ends_with("(MiB needed = 8192, MiB of the target = 8192)"));
   EXPECT(said(tiny, {.needed = 2_GiB, .present = 2_GiB}).ends_with("(MiB needed = 2048, MiB present = 2048)"));
+  EXPECT(said(tiny, {.missing = "text/a"}).ends_with("(path = text/a)"));
   bool refused = false;
   try {
     tn::require_launch(tiny.with(tn::target::h100{}), {.launched = true});

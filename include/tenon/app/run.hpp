@@ -150,12 +150,26 @@ exit_code print_interrupted(Trainer const& trainer, Host const& host) {
   return exit_code::interrupted;
 }
 
+/// The first path of the command line and the recipe that does not exist; empty where all do.
+template <class Recipe>
+std::string missing_path(Recipe const& r, command_line const& c) {
+  std::error_code unknown;
+  for (auto const& path : c.data)
+    if (!std::filesystem::exists(path, unknown)) return path;
+  if (!c.init.empty() && !std::filesystem::exists(c.init, unknown)) return c.init;
+  std::string const tokenizer(r.data.tokenizer.get());
+  return tokenizer.empty() || std::filesystem::exists(tokenizer, unknown) ? std::string{} : tokenizer;
+}
+
 /// From text to trained weights: prepares the data, resumes or initialises, loops, samples.
 template <auto const& R>
 exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
   require_isa();
-  require_launch(r,
-                 {.needed = bytes{plan_or_nothing<R>(threads).total()}, .present = machine_memory(), .launched = true});
+  std::string const missing = missing_path(r, c);
+  require_launch(r, {.needed = bytes{plan_or_nothing<R>(threads).total()},
+                     .present = machine_memory(),
+                     .launched = true,
+                     .missing = missing});
   catch_interrupts();
   run_facts facts;
   facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
@@ -219,15 +233,15 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
 /// For a recipe that breaks a rule: its sentence, and nothing of the program is instantiated.
 template <auto const& R>
-requires(!is_legal(R))
-int run(int, char const* const*, checked<R> = {}) { return static_cast<int>(app::exit_code::refused); }
+requires(!is_legal(R)) int run(int, char const* const*, checked<R> = {}) {
+  return static_cast<int>(app::exit_code::refused);
+}
 
 /// The program of a recipe: `int main(int argc, char** argv) { return tenon::run<pro>(argc, argv); }`. Reads the
 /// command line (--help lists it), checks it with the rules that the compiler used, and plans, trains or resumes.
 /// Returns an app::exit_code; every failure is one sentence on standard error.
 template <auto const& R>
-requires(is_legal(R))
-int run(int argc, char const* const* argv) {
+requires(is_legal(R)) int run(int argc, char const* const* argv) {
   using app::exit_code;
   std::remove_cvref_t<decltype(R)> r = R;
   auto const fail = [](std::exception const& e, exit_code code) {

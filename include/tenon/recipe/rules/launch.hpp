@@ -97,9 +97,29 @@ struct memory_present : rule<layer::launch> {
   }
 };
 
+struct files_present : rule<layer::launch> {
+#define TENON_TEXT                                                                                   \
+  "[tenon.files_present] a path that the run was given does not exist, so it would stop before its " \
+  "first step. Correct --data, --init or --data.tokenizer"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known k = {}) {
+    return k.missing.empty();
+  }
+  template <class R>
+  static constexpr auto seen(R const&, known k) {
+    return std::array{finding{"path", k.missing}};
+  }
+};
+
 /// Asked by plan<R> and fits<R>.
 using plan_rules = list<plan_static_layers, plan_fits>;
 /// Asked by a launch.
-using launch_rules = list<target_present, plan_fits, memory_present>;
+using launch_rules = list<target_present, plan_fits, memory_present, files_present>;
 
 }  // namespace tenon::rules

@@ -51,9 +51,10 @@ inline constexpr std::string_view id_of = Rule::sentence.substr(7, Rule::sentenc
 /// What only the launch knows; zero means not known yet, and rules that need it then hold.
 struct known {
   samples samples_per_epoch{0};
-  bytes needed{0};        ///< by the plan
-  bytes present{0};       ///< memory of the machine that launches
-  bool launched = false;  ///< whether this is a launch, by a program for the CPU
+  bytes needed{0};             ///< by the plan
+  bytes present{0};            ///< memory of the machine that launches
+  bool launched = false;       ///< whether this is a launch, by a program for the CPU
+  std::string_view missing{};  ///< a path of the command line or the recipe that does not exist
 };
 
 template <class T>
