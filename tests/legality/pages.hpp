@@ -228,7 +228,7 @@ inline std::string legality_page(matrix const& m) {
       page += "| [" + m.rules[r].id + "](rules.md#" + m.rules[r].id + ") | " + joined(refusals(m, m.rules[r])) + " | " +
               grouped(m.refused[r]) + " | " + grouped(m.refused_first[r]) + " |\n";
   page += "\nThe other " + std::to_string(std::count(m.refused.begin(), m.refused.end(), 0)) +
-          " rules are about numbers, and hold for the numbers that the choices below have.\n\n"
+          " rules hold for all of these choices: they are about numbers, and about policies of a user's own.\n\n"
           "## The choices\n\n| axis | choices |\n| --- | --- |\n";
   for (auto const& a : m.axes) {
     page += "| " + a.name + " | ";
