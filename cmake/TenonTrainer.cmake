@@ -73,3 +73,17 @@ function(tenon_recipe_outside name header symbol)
     set_target_properties(${name}_check PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()
 endfunction()
+
+# A program that generates from the model of the recipe SYMBOL in HEADER (./tenon generate makes it); forward code only.
+function(tenon_generator_outside name header symbol)
+  if(EXISTS "${header}")
+    set(main "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}/main.cpp")
+    file(CONFIGURE OUTPUT "${main}" @ONLY CONTENT "#include <tenon/app/generate.hpp>
+#include \"@header@\"
+int main(int argc, char** argv) { return tenon::app::generate<@symbol@>(argc, argv); }
+")
+    add_executable(${name} EXCLUDE_FROM_ALL "${main}")
+    target_link_libraries(${name} PRIVATE tenon::train)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/trainers")
+  endif()
+endfunction()

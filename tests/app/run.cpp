@@ -1,4 +1,6 @@
+#include "live/live.hpp"
 #include "support/program.hpp"
+#include "tenon/app/model_tools.hpp"
 
 using namespace app_test;
 
@@ -178,7 +180,87 @@ TEST("--init starts from another run's weights; another shape is refused by the 
              *y = reinterpret_cast<float const*>(b.at(name).bytes.data());
   for (int i = 0; i < 32 * 48; ++i) REQUIRE(std::abs(x[i] - y[i]) < 1e-8);  // started there and hardly moved
   EXPECT(finish<wider>(p, "third", {"--init", from}, printed) == 1);
-  EXPECT(printed.find("has another dtype or shape than this recipe's") != std::string::npos);
+  EXPECT(printed.find("this recipe's is [") != std::string::npos);
+}
+
+TEST(
+    "an exported run is the --init of another: bf16 shards, tokenizer and ids come along, and it goes on without "
+    "--init") {
+  place const p;
+  std::string printed;
+  REQUIRE(finish<tiny>(p, "first", {"--steps", "5"}, printed) == 0);
+  auto const out = p.root / "exported";
+  auto const done =
+      deploy::export_run({.run = p.root / "first", .out = out, .type = checkpoint::dtype::BF16, .shard_bytes = 40'000});
+  EXPECT_EQ(done.step, 5);
+  EXPECT_EQ(done.parameters, tiny.model.parameters());
+  EXPECT(fs::exists(out / "model-00001-of-00002.safetensors"));
+  EXPECT(fs::file_size(out / "model-00001-of-00002.safetensors") <= 48'000);
+  EXPECT(fs::exists(out / "tokenizer_config.json"));
+  auto const config = deploy::read_json_object(out / "config.json");
+  EXPECT_EQ(config["dtype"], "bfloat16");
+  EXPECT_EQ(config["eos_token_id"], 0);
+  EXPECT(bytes_of(out / "tokenizer.json") == bytes_of(p.root / "first" / "tokenizer.json"));
+  EXPECT_THROWS_WITH(deploy::export_run({.run = p.root / "first", .out = out}), "exists already");
+  EXPECT_THROWS_WITH(deploy::export_run({.run = p.root / "first", .out = p.root / "x", .step = 4}),
+                     "no checkpoint of step 4");
+  EXPECT_THROWS_WITH(deploy::export_run({.run = p.root / "text", .out = p.root / "x"}), "has no checkpoint");
+  EXPECT(!fs::exists(p.root / "x"));
+
+  auto const from = out.string();
+  EXPECT(finish<wider>(p, "wide", {"--init", from}, printed) == 1);
+  EXPECT(printed.find("model.hidden is 32 there and 48 here") != std::string::npos);
+  REQUIRE(finish<tiny>(p, "second", {"--steps", "5", "--init", from, "--schedule.peak=1e-12"}, printed) == 0);
+  checkpoint::weight_files rounded(out);
+  checkpoint::safetensors_file const second(p.checkpoint("second", 5) / "model.safetensors");
+  for (auto const& [name, t] : second.tensors()) {
+    std::vector<float> start(t.bytes.size() / 4), end(start.size());
+    rounded.read(name, t.shape, start.data());
+    std::memcpy(end.data(), t.bytes.data(), t.bytes.size());
+    for (std::size_t i = 0; i < end.size(); ++i) REQUIRE(std::abs(start[i] - end[i]) < 1e-8);  // hardly moved
+  }
+  rounded.finish();
+  EXPECT(bytes_of(p.root / "second" / "tokenizer.json") == bytes_of(p.root / "first" / "tokenizer.json"));
+  REQUIRE(finish<tiny>(p, "second", {"--change", "horizon=7_steps", "--change", "schedule.peak=1e-12"}, printed) == 0);
+  EXPECT(printed.find("resumed     at step 5") != std::string::npos);
+  fs::create_directories(p.root / "third");
+  fs::copy_file(p.root / "second" / "imported.json", p.root / "third" / "imported.json");
+  EXPECT(finish<tiny>(p, "third", {}, printed) == 1);
+  EXPECT(printed.find("give --init") != std::string::npos);
+}
+
+TEST("live: a model of transformers is imported, trained, exported, and transformers has our loss" *
+     doctest::skip(live::off())) {
+  place const p;
+  auto const text = p.root / "text.txt", model = p.root / "model", out = p.root / "exported";
+  for (auto const& e : fs::directory_iterator(p.root / "text"))
+    std::ofstream(text, std::ios::binary | std::ios::app) << bytes_of(e.path());
+  auto const made = live::python("tiny_model.py", model.string(), text.string());
+  DOCTEST_INFO(made.output);
+  REQUIRE(made.code == 0);
+  std::string policy;
+  deploy::with_config(deploy::read_json_object(model / "config.json"), "config.json",
+                      [&](auto const& c) { policy = deploy::policy_text(c.model); });
+  EXPECT_EQ(policy, deploy::policy_text(tiny.model));
+
+  child c(tenon::run<tiny>,
+          {"--run", (p.root / "R").string(), "--data", text.string(), "--init", model.string(), "--steps", "50"},
+          p.log("R"));
+  int const code = c.wait();
+  DOCTEST_INFO(c.printed());
+  REQUIRE(code == 0);
+  EXPECT_EQ(deploy::export_run({.run = p.root / "R", .out = out}).step, 50);
+  auto const printed = c.printed(), log = bytes_of(p.root / "R" / "log.jsonl");
+  auto const size = printed.substr(printed.find("held out: 1 documents, ") + 23);
+  auto const loss = log.substr(log.rfind("\"val_loss\":") + 11);
+  auto const numbers = std::pair{std::to_string(std::stoi(size)), std::to_string(std::stod(loss))};
+  auto const result =
+      live::python("exported_loss.py", out.string(), text.string(), numbers.first, numbers.second, std::string("32"));
+  DOCTEST_INFO(result.output);
+  EXPECT_EQ(result.code, 0);
+  auto const other = live::python("exported_loss.py", out.string(), text.string(), numbers.first,
+                                  std::to_string(std::stod(loss) + 1e-3), std::string("32"));
+  EXPECT(other.code != 0);  // the comparison can fail
 }
 
 TEST("--recipe takes another run's numbers; overrides have the last word") {

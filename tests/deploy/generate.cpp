@@ -6,6 +6,7 @@
 
 #include "golden/llama.hpp"
 #include "support/test.hpp"
+#include "tenon/deploy/text_stream.hpp"
 
 using namespace tenon;
 using namespace golden_llama;
@@ -116,6 +117,106 @@ TEST(
              two = continued(r, long_text, {1}, {.temperature = 1, .seed = 7}, 60);
   EXPECT((one == two));
   EXPECT((one != continued(r, long_text, {1}, {.temperature = 1, .seed = 8}, 60)));
+}
+
+TEST(
+    "texts of different lengths that grow together are what each becomes alone, and their logits the training "
+    "layers'") {
+  for (int const members : {1, 3}) {
+    rig<untied> r(members);
+    deploy::generator<untied, float> one(sequence, members, theta), several(sequence, members, theta, 4);
+    std::vector<std::vector<std::int32_t>> prompts;
+    for (std::size_t const length : {5, 1, 13, 8}) {
+      auto const from = r.tokens.begin() + std::int64_t(3 * prompts.size());
+      prompts.emplace_back(from, from + std::int64_t(length));
+    }
+    for (auto const& how : {greedy, deploy::sampling{.temperature = 1, .top_p = 1, .seed = 3}}) {
+      auto texts = prompts;
+      std::vector<std::vector<float>> rows(4);
+      std::vector<std::size_t> const most{9, 100, 3, 0};  // one ends at once, one goes on to the end of the room
+      std::vector<std::size_t> made(4);
+      several.run_all(
+          r.team, r.store, prompts, vocab, how,
+          [&](std::size_t i, std::int32_t id) { texts[i].push_back(id), ++made[i]; },
+          [&](std::size_t i, std::int32_t) {
+            rows[i].insert(rows[i].end(), several.logits(), several.logits() + vocab);
+            return made[i] == most[i];
+          });
+      for (std::size_t i = 0; i < 4; ++i) {
+        DOCTEST_INFO(members << " members, text " << i);
+        EXPECT_EQ(texts[i].size(), std::min(prompts[i].size() + most[i], std::size_t(sequence)));
+        auto const whole = r.logits(texts[i], 1, std::int64_t(texts[i].size()));
+        auto const first = prompts[i].size() - 1;
+        EXPECT_EQ(rows[i].size(), (std::min(made[i] + 1, std::size_t(sequence) - prompts[i].size())) * vocab);
+        EXPECT(worst_difference(rows[i].data(), whole.data() + first * vocab, rows[i].size()) <= 1e-5);
+        if (i > 0 && how.temperature > 0) continue;  // their draws are their own
+        std::vector<std::int32_t> const grown(texts[i].begin() + std::int64_t(prompts[i].size()), texts[i].end());
+        EXPECT((continued(r, one, prompts[i], how, most[i]) == grown));
+      }
+    }
+    EXPECT_THROWS_WITH(one.run_all(
+                           r.team, r.store, prompts, vocab, greedy, [](auto, auto) {}, [](auto, auto) { return true; }),
+                       "made for 1 texts and was given 4");
+  }
+}
+
+TEST("the distribution that is drawn from is the one of transformers' processors") {
+  golden const file("sampling");
+  auto const logits = file.reals("logits"), settings = file.reals("settings"), want = file.reals("probabilities");
+  auto const text = file.integers("text");
+  constexpr std::int64_t ids = 40, rows = 6, length = 9;
+  std::vector<std::pair<float, std::int32_t>> room;
+  std::vector<char> seen;
+  for (std::size_t s = 0; s < settings.size() / 4; ++s)
+    for (std::size_t row = 0; row < rows; ++row) {
+      DOCTEST_INFO("setting " << s << ", row " << row);
+      deploy::sampling const how{.temperature = settings[4 * s],
+                                 .top_p = settings[4 * s + 2],
+                                 .top_k = std::int64_t(settings[4 * s + 1]),
+                                 .repetition_penalty = settings[4 * s + 3]};
+      std::vector<float> row_logits(logits.begin() + std::int64_t(row) * ids,
+                                    logits.begin() + std::int64_t(row + 1) * ids);
+      std::vector<std::int32_t> said(text.begin() + std::int64_t(row) * length,
+                                     text.begin() + std::int64_t(row + 1) * length);
+      deploy::penalise(row_logits.data(), ids, said, how.repetition_penalty, seen);
+      double const kept = deploy::candidates(row_logits.data(), ids, how, room);
+      std::vector<double> have(ids);
+      for (auto const& [weight, id] : room) have[std::size_t(id)] = weight / kept;
+      for (std::size_t i = 0; i < ids; ++i) EXPECT_NEAR(have[i], want[(s * rows + row) * ids + i], 1e-6);
+    }
+}
+
+TEST("a stream shows whole characters and never the beginning of a stop text") {
+  using deploy::text_stream;
+  text_stream plain;
+  EXPECT_EQ(plain.push("a\xE6\x95"), "a");
+  EXPECT_EQ(plain.push("\x8F"), "\xE6\x95\x8F");
+  EXPECT_EQ(plain.push("\xF0\x9F"), "");
+  EXPECT_EQ(plain.push("x"), "\xEF\xBF\xBD\xEF\xBF\xBDx");  // not a character after all
+  EXPECT_EQ(plain.push("\x80\xFF"), "\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(plain.push("\xC3"), "");
+  EXPECT_EQ(plain.finish(), "\xEF\xBF\xBD");
+  EXPECT(!plain.stopped());
+
+  text_stream s({"\n\nUser:", "END"});
+  EXPECT_EQ(s.push("one E"), "one ");
+  EXPECT_EQ(s.push("N"), "");
+  EXPECT_EQ(s.push("T\n"), "ENT");
+  EXPECT_EQ(s.push("\n\n"), "\n");
+  EXPECT_EQ(s.push("Use"), "");
+  EXPECT_EQ(s.push("r: more"), "");
+  EXPECT(s.stopped());
+  EXPECT_EQ(s.push("more"), "");
+  EXPECT_EQ(s.finish(), "");
+
+  std::string const text = "caf\xC3\xA9 \xE6\x95\x8F \xF0\x9F\x98\x80 stop here, stop there STOP gone";
+  for (std::size_t step = 1; step < text.size(); ++step) {  // cut anywhere, the same text
+    text_stream cut({"STOP"});
+    std::string all;
+    for (std::size_t at = 0; at < text.size(); at += step) all += cut.push(std::string_view(text).substr(at, step));
+    all += cut.finish();
+    EXPECT_EQ(all, text.substr(0, text.find("STOP")));
+  }
 }
 
 TEST("temperature 0 takes the likeliest token, the first of equals") {

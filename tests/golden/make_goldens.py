@@ -154,10 +154,62 @@ def llama(tied, kv_heads, seed):
     return out
 
 
+def weights():
+    """What torch makes of stored elements, as bits: every fp8 number, bf16 and fp16 ones, fp32 rounded to these, and an fp8 matrix
+    with one scale for each block of 4 x 6."""
+    rng = np.random.RandomState(6)
+    bits = lambda t: t.contiguous().view({2: torch.int16, 4: torch.int32}[t.element_size()]).numpy().astype(np.int64)
+    every = torch.arange(256).to(torch.uint8)
+    half = torch.from_numpy(rng.randint(-32768, 32768, 500).astype(np.int16))
+    wide = torch.from_numpy((rng.randn(500) * 10.0 ** rng.uniform(-6, 6, 500)).astype(np.float32))
+    out = {"half": half.numpy().astype(np.int64), "wide": wide.numpy()}
+    for name, dtype in (("e4m3", torch.float8_e4m3fn), ("e5m2", torch.float8_e5m2)):
+        out[name] = bits(every.view(dtype).float())
+    for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
+        out[name] = bits(half.view(dtype).float())
+        out["to_" + name] = bits(wide.to(dtype))
+    matrix = torch.from_numpy((rng.randn(10, 15) * 50).astype(np.float32)).to(torch.float8_e4m3fn)
+    scale = torch.from_numpy(rng.uniform(0.01, 3, (3, 3)).astype(np.float32))
+    spread = scale.repeat_interleave(4, 0)[:10].repeat_interleave(6, 1)[:, :15]
+    out["block_matrix"], out["block_scale"] = matrix.view(torch.uint8).numpy().astype(np.int64), scale.numpy()
+    out["block_product"] = (matrix.float() * spread).numpy()
+    return out
+
+
+SAMPLING = [  # temperature, top-k, top-p, repetition penalty
+    (1.0, 0, 1.0, 1.0), (0.7, 0, 1.0, 1.0), (1.0, 5, 1.0, 1.0), (1.0, 0, 0.6, 1.0), (1.0, 0, 1.0, 1.7), (0.5, 12, 0.8, 1.2), (2.0, 3, 0.99, 0.8),
+]
+
+
+def sampling():
+    """Next-token distributions by the processors of transformers' generate, for each line of SAMPLING."""
+    from transformers.generation.logits_process import (LogitsProcessorList, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper,
+                                                        TopKLogitsWarper, TopPLogitsWarper)
+    rng = np.random.RandomState(7)
+    logits = torch.from_numpy((3 * rng.randn(6, 40)).astype(np.float32))
+    text = torch.from_numpy(rng.randint(0, 40, (6, 9)))
+    out = {"logits": logits.numpy(), "text": text.numpy().astype(np.int64), "settings": np.array(SAMPLING, np.float64)}
+    every = []
+    for temperature, top_k, top_p, penalty in SAMPLING:
+        steps = LogitsProcessorList()
+        if penalty != 1.0:
+            steps.append(RepetitionPenaltyLogitsProcessor(penalty))
+        steps.append(TemperatureLogitsWarper(temperature))
+        if top_k:
+            steps.append(TopKLogitsWarper(top_k))
+        if top_p < 1.0:
+            steps.append(TopPLogitsWarper(top_p))
+        every.append(torch.softmax(steps(text, logits.clone()).double(), -1).numpy())
+    out["probabilities"] = np.stack(every)
+    return out
+
+
 FILES = {
     "optimizers": optimizers,
     "grad_scaler": grad_scaler,
     "clipping": clipping,
+    "weights": weights,
+    "sampling": sampling,
     "llama_untied": lambda: llama(tied=False, kv_heads=2, seed=4),
     "llama_tied": lambda: llama(tied=True, kv_heads=1, seed=5),
 }

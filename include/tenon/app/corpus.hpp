@@ -59,11 +59,17 @@ struct run_text {
   data::tokenizer const& tokens() const { return sources.front().tokens; }
 };
 
+/// A tokenizer that is there already: its tokenizer.json, and the added token that ends a text (empty: the first
+/// known).
+struct given_tokenizer {
+  std::string file, end_of_text;
+};
+
 /// Reads, tokenises and stores the text that the command line names (or the default corpus), with progress on anything
-/// longer than two seconds. Cached in RUN/data.
+/// longer than two seconds. Cached in RUN/data. `given` is used unless the recipe names a tokenizer itself.
 template <class Recipe>
 run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run,
-                      int threads) {
+                      int threads, given_tokenizer const& given = {}) {
   data::prepare_options o;
   if (paths.empty()) {
     o.source.paths = {libtorch_headers()};
@@ -77,6 +83,7 @@ run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, st
   o.source.bad = r.data.invalid == data::invalid::skip ? data::on_bad::skip : data::on_bad::stop;
   o.cache = run / "data";
   o.tokenizer_file = std::string(r.data.tokenizer.get());
+  if (o.tokenizer_file.empty()) o.tokenizer_file = given.file, o.end_of_text = given.end_of_text;
   o.bpe.vocabulary = data::tokenizer_entries(r.data, r.model.vocab);
   o.store.held_out = r.data.held_out;
   o.store.threads = threads;
@@ -105,7 +112,7 @@ run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, st
 template <class Recipe>
 auto order_of(Recipe const& r, run_text const& text) {
   auto const one = [&](data::prepared const& p, data::curriculum_plan const& plan) {
-    return data::loader(p.corpus, data::split::train, r.batch.sequence.count, r.seed.value, p.tokens.end_of_text(),
+    return data::loader(p.corpus, data::split::train, r.batch.sequence.count, r.seed.value, p.tokens.begin_of_text(),
                         plan);
   };
   if constexpr (data::is_mixture<decltype(r.data)>) {

@@ -7,6 +7,7 @@
 
 #include "tenon/app/command_line.hpp"
 #include "tenon/app/corpus.hpp"
+#include "tenon/app/first_weights.hpp"
 #include "tenon/app/plan_text.hpp"
 #include "tenon/app/sample.hpp"
 #include "tenon/app/session.hpp"
@@ -178,7 +179,8 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   std::printf("run         %s\n", facts.run.c_str());
   std::fflush(stdout);
 
-  auto const text = prepare_text(r, c.data, facts.run, threads);
+  first_weights const first(r.model, c.init, facts.run);
+  auto const text = prepare_text(r, c.data, facts.run, threads, first.tokenizer());
   auto const order = order_of(r, text);
   print_text(r, c, text, order);
   if (text.tokens().size() < r.model.vocab)
@@ -195,9 +197,10 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   if (!resumed) {
     if (earlier)
       std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
-    if (!c.init.empty()) train::load_weights(c.init, trainer);
+    first.load(trainer);
     write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
     save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
+    first.keep_files(facts.run, text.tokens());
   }
   print_start<R>(trainer, facts);
   if (interrupted()) return exit_code::interrupted;

@@ -24,7 +24,7 @@ std::string sample_text(Trainer& t, data::tokenizer const& tokens, std::string c
     using engine = typename Trainer::engine_type;
     deploy::generator<typename engine::model, typename engine::compute> g(400, t.team().size(),
                                                                           t.recipe().model.rope_theta);
-    std::vector<std::int32_t> text{tokens.end_of_text()}, made;
+    std::vector<std::int32_t> text{tokens.begin_of_text()}, made;
     for (auto const id : tokens.encode(prompt)) text.push_back(id);
     g.run(
         t.team(), t.engine().store(), text, tokens.size(), {.seed = t.recipe().seed.value},

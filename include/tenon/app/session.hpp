@@ -89,7 +89,7 @@ class session {
       : facts_(std::move(facts)), text_(&text), order_(order), out_(&out), baseline_(text.tokens().size()) {
     auto const most = held_out_limit / order.sequence();  // samples, parted among the sources like the run's
     for (std::size_t s = 0; s < text.sources.size(); ++s)
-      held_.emplace_back(text.sources[s].corpus, order.sequence(), text.tokens().end_of_text(),
+      held_.emplace_back(text.sources[s].corpus, order.sequence(), text.tokens().begin_of_text(),
                          text.tokens().byte_lengths(),
                          std::max<std::int64_t>(1, most * share_of(order, s) / data::mixture_pattern::period));
     if (facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
@@ -165,7 +165,7 @@ class session {
     bool part = false;
     for (auto const& source : text_->sources) {
       data::loader const all(source.corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
-                             source.tokens.end_of_text());  // without the curriculum: every document once
+                             source.tokens.begin_of_text());  // without the curriculum: every document once
       auto const taken = std::min(all.samples_in_epoch({}), most / std::int64_t(text_->sources.size()));
       whole.replay(all, taken);
       bool const whole_source = taken == all.samples_in_epoch({});

@@ -71,24 +71,25 @@ class permutation {
 
 /// Gives the samples of one side of a store.
 ///
-/// *Rows.* A document of n tokens t[0..n-1], the last being end of text, makes n rows: the first row's token is end of
-/// text, row k's is t[k-1], and row k's target is t[k]. So every token of every document is predicted once per epoch,
-/// and a text can be generated from end of text alone. *Packing.* The documents of the stage, in an order drawn for the
-/// epoch, lie one behind the other; the rows are cut into samples of `sequence`. A document that crosses a cut goes on
-/// in the next sample without its past: positions and document_start restart there. The rows that the last sample lacks
-/// are padding: token end of text, target -1, a document of their own. Nothing is dropped. *Order.* The samples are
-/// then visited in an order drawn for the epoch too, so that a long document does not fill one batch. Both orders are
-/// pure functions of (store hash, seed, stage, epoch); the held-out side has one order for ever.
+/// *Rows.* A document of n tokens t[0..n-1], the last being end of text, makes n rows: the first row's token is the
+/// tokenizer's begin_of_text (end of text, unless it has one of its own), row k's is t[k-1], and row k's target is
+/// t[k]. So every token of every document is predicted once per epoch, and a text can be generated from that token
+/// alone. *Packing.* The documents of the stage, in an order drawn for the epoch, lie one behind the other; the rows
+/// are cut into samples of `sequence`. A document that crosses a cut goes on in the next sample without its past:
+/// positions and document_start restart there. The rows that the last sample lacks are padding: token begin_of_text,
+/// target -1, a document of their own. Nothing is dropped. *Order.* The samples are then visited in an order drawn for
+/// the epoch too, so that a long document does not fill one batch. Both orders are pure functions of (store hash, seed,
+/// stage, epoch); the held-out side has one order for ever.
 ///
 /// State is the order of one epoch (16 bytes per document), recomputed from the key when the epoch changes: going on
 /// from a cursor costs one such computation. Not for concurrent use; a copy per thread is.
 class loader {
  public:
-  /// `end_of_text`: the tokenizer's. Errors: a sequence below 1; a stage without documents, without an end or out of
+  /// `begin_of_text`: the tokenizer's. Errors: a sequence below 1; a stage without documents, without an end or out of
   /// order.
-  loader(store s, split side, std::int64_t sequence, std::uint64_t seed, std::int32_t end_of_text,
+  loader(store s, split side, std::int64_t sequence, std::uint64_t seed, std::int32_t begin_of_text,
          curriculum_plan const& plan = {})
-      : store_(std::move(s)), side_(side), sequence_(sequence), end_of_text_(end_of_text) {
+      : store_(std::move(s)), side_(side), sequence_(sequence), begin_of_text_(begin_of_text) {
     if (sequence < 1)
       throw error("a sample needs at least one row, the sequence length is " + std::to_string(sequence));
     sha256 h;
@@ -247,14 +248,14 @@ class loader {
       if (from > 0)
         store_.copy(order_[i], from - 1, 1, tokens + r);
       else
-        tokens[r] = end_of_text_;
+        tokens[r] = begin_of_text_;
       std::copy(targets + r, targets + r + take - 1, tokens + r + 1);
       std::iota(positions + r, positions + r + take, 0);
       std::fill(document_start + r, document_start + r + take, std::int32_t(r));
       r += take;
     }
     std::iota(positions + r, positions + sequence_, 0);
-    std::fill(tokens + r, tokens + sequence_, end_of_text_);
+    std::fill(tokens + r, tokens + sequence_, begin_of_text_);
     std::fill(targets + r, targets + sequence_, -1);
     std::fill(document_start + r, document_start + sequence_, std::int32_t(r));
   }
@@ -262,7 +263,7 @@ class loader {
   store store_;
   split side_;
   std::int64_t sequence_;
-  std::int32_t end_of_text_;
+  std::int32_t begin_of_text_;
   std::uint64_t key_ = 0;
   std::vector<stage> stages_;
   std::int64_t drawn_stage_ = -1, drawn_epoch_ = -1;

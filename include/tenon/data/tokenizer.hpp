@@ -34,7 +34,8 @@ struct tokenizer_definition {
   std::vector<added_token> added = {};
   std::string end_of_text = "<|end_of_text|>";  ///< content of the added token that ends a document
   bool ignore_merges = false;                   ///< a piece that is a token is taken whole, whatever the merges say
-  std::string source = {};                      ///< the tokenizer.json that it was read from, or empty
+  std::vector<std::int32_t> prefix = {}, suffix = {};  ///< what the post-processor puts before and behind a text
+  std::string source = {};                             ///< the tokenizer.json that it was read from, or empty
 };
 
 /// How text that looks like an added token is encoded.
@@ -55,6 +56,12 @@ class tokenizer {
   std::int64_t size() const { return std::int64_t(d_->definition.tokens.size()); }
   /// The token that ends every document and, as the first input row, begins it.
   std::int32_t end_of_text() const { return d_->end_of_text; }
+  /// The token that begins a document where a model's rows are made: the one that the post-processor puts before a
+  /// text; where there is none, the end of text of the document before.
+  std::int32_t begin_of_text() const {
+    auto const& prefix = d_->definition.prefix;
+    return prefix.size() == 1 ? prefix[0] : end_of_text();
+  }
   /// Bytes of text that `id` stands for; an added token stands for none.
   std::string_view bytes(std::int32_t id) const { return d_->definition.tokens.at(std::size_t(id)); }
   /// Bytes of text per id, [size()]; 0 for added tokens. For bits per byte.
@@ -107,6 +114,10 @@ class tokenizer {
         if (a.content.empty()) throw error("the added token with id " + std::to_string(a.id) + " has no content");
         if (a.content == d.end_of_text) end_of_text = a.id;
       }
+      for (auto const* around : {&d.prefix, &d.suffix})
+        for (auto const id : *around)
+          if (id < 0 || std::size_t(id) >= d.tokens.size())
+            throw error("the post-processor adds token " + std::to_string(id) + ", which is not in the vocabulary");
       if (end_of_text < 0) throw error("the tokenizer has no added token " + d.end_of_text + " to end a document with");
       byte_ids.fill(-1);
       for (std::size_t id = 0; id < d.tokens.size(); ++id) {
@@ -139,6 +150,10 @@ class tokenizer {
       for (auto const& s : d.splits) text(s.pattern), number(s.literal), number(s.keep_gaps);
       for (auto const& a : d.added)
         number(std::uint64_t(a.id)), text(a.content), number(a.special), number(a.normalized);
+      if (!d.prefix.empty()) {  // the rows of a document begin with it
+        text("prefix");
+        for (auto const id : d.prefix) number(std::uint64_t(id));
+      }
       fingerprint = h.hex();
     }
     std::int32_t id_of(std::string_view bytes) const {

@@ -83,7 +83,7 @@ class tokenizer_reader {
     try {
       normalizer(j.value("normalizer", json()));
       pre_tokenizer(j.value("pre_tokenizer", json()), d);
-      post_processor(j.value("post_processor", json()));
+      post_processor(j.value("post_processor", json()), d);
       auto const decoder = j.value("decoder", json());
       if (!decoder.is_object() || decoder.value("type", "") != "ByteLevel") refuse("decoder", "is not ByteLevel");
       model(j.value("model", json()), j.value("added_tokens", json::array()), d);
@@ -119,12 +119,27 @@ class tokenizer_reader {
     refuse("normalizer",
            "of type " + j.value("type", "?") + " is not supported; only tokenizers that take text as it is are");
   }
-  void post_processor(json const& j) const {  // adds tokens around a text; does not touch ids, and is kept in `source`
+  // Tokens around a text: read, kept apart from its ids (encode gives the text alone), and written back as it was.
+  void post_processor(json const& j, tokenizer_definition& d) const {
     if (j.is_null()) return;
     auto const type = j.value("type", "");
     if (type == "Sequence") {
-      for (auto const& p : j.at("processors")) post_processor(p);
-    } else if (type != "ByteLevel" && type != "TemplateProcessing") {
+      for (auto const& p : j.at("processors")) post_processor(p, d);
+    } else if (type == "TemplateProcessing") {
+      if (!d.prefix.empty() || !d.suffix.empty()) refuse("post_processor", "has two templates, which is not supported");
+      bool behind = false;
+      for (auto const& part : j.at("single")) {
+        if (part.contains("Sequence")) {
+          if (behind) refuse("post_processor", "repeats the text, which is not supported");
+          behind = true;
+        } else {
+          auto const name = part.at("SpecialToken").at("id").get<std::string>();
+          for (auto const& id : j.at("special_tokens").at(name).at("ids"))
+            (behind ? d.suffix : d.prefix).push_back(id.get<std::int32_t>());
+        }
+      }
+      if (!behind) refuse("post_processor", "leaves the text out, which is not supported");
+    } else if (type != "ByteLevel") {
       refuse("post_processor", "of type " + type + " is not supported");
     }
   }

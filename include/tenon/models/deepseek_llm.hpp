@@ -124,11 +124,13 @@ struct deepseek_llm {
     head_layer::loss(x, b, projection(table_of_head(store), store.head()), s.head);
   }
 
-  /// Appends the batch's rows to the cache and writes the logits of the last row to `s.head.logits` (row 0).
+  /// Appends the batch's rows to the cache and writes the logits of the last row to `s.head.logits` (row 0); of several
+  /// texts (`cache_row`), which may be as many as there are rows of logits, those of every row.
   template <class X, class Store, class State, class T>
   static constexpr void decode(X& x, Store& store, nn::micro_batch const& b, State const& s, cache<T> const& kv) {
     run<nn::mode::decode>(x, store, b, s, &kv);
-    x.linear(1, nn::rows<T, Hidden>{s.head.normed.row(b.num_rows() - 1)},
+    bool const each = b.cache_row != nullptr;
+    x.linear(each ? b.num_rows() : 1, nn::rows<T, Hidden>{s.head.normed.row(each ? 0 : b.num_rows() - 1)},
              projection(table_of_head(store), store.head()), nn::rows<float, Vocab>{s.head.logits.data});
     x.barrier();
   }

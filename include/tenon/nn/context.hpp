@@ -17,7 +17,10 @@ struct micro_batch {
   std::int32_t const* positions = nullptr;       ///< for the rotary embedding; restarts with each document
   std::int32_t const* document_start = nullptr;  ///< first row, within the sample, that this row may attend to
   std::int64_t past = 0;                         ///< rows already in the key/value cache (mode::decode)
-  float const* rotary_cos = nullptr;             ///< [positions][head_dim / 2]
+  /// Decoding one token of each of several texts (`sequence` is 1): the cache row where text i's newest token belongs;
+  /// the text begins at document_start[i] of the cache. New keys and values come in at row `past`, behind all texts.
+  std::int32_t const* cache_row = nullptr;
+  float const* rotary_cos = nullptr;  ///< [positions][head_dim / 2]
   float const* rotary_sin = nullptr;
   constexpr std::int64_t num_rows() const { return samples * sequence; }
 };

@@ -10,6 +10,7 @@
 #include "tenon/checkpoint/retention.hpp"
 #include "tenon/checkpoint/safetensors.hpp"
 #include "tenon/checkpoint/transaction.hpp"
+#include "tenon/checkpoint/weight_files.hpp"
 #include "tenon/train/component.hpp"
 
 /// Between the typed training state and the files of a checkpoint. Both directions run the components' own `visit`.
@@ -109,32 +110,22 @@ void load_state(checkpoint::path const& directory, Trainer& t) {
   if constexpr (requires { t.engine().set_step(std::int64_t{}); }) t.engine().set_step(t.progress().step);
 }
 
-/// The first weights of a new run, from DIR/model.safetensors: a checkpoint's, or any file with these names, shapes and
-/// fp32. Throws tenon::error naming what is missing, left over or of another shape.
+/// The first weights of a new run, from DIR/model.safetensors or the shards that its index names: a checkpoint's, or
+/// those of a model that transformers saved; fp32, bf16, fp16 or block-scaled fp8 (`from` has read the headers). Throws
+/// tenon::error naming what is missing, left over or of another shape.
 template <class Trainer>
-void load_weights(checkpoint::path const& directory, Trainer& t) {
+void load_weights(checkpoint::weight_files& from, Trainer& t) {
   struct reader {
-    checkpoint::safetensors_file file;
-    std::string where;
-    std::size_t taken = 0;
+    checkpoint::weight_files* from;
     void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* to) {
-      auto const& found = file.at(name);
-      if (found.type != checkpoint::dtype::F32 || found.shape != shape)
-        throw error("tensor '" + name + "' in '" + where +
-                    "' has another dtype or shape than this recipe's; it must be fp32 and of this model's widths");
-      std::memcpy(to, found.bytes.data(), found.bytes.size());
-      ++taken;
+      from->read(name, shape, to);
     }
     void number(std::string const&, std::int64_t&) {}
     void number(std::string const&, double&) {}
-  };
-  auto const path = directory / name_of(file::model);
-  reader from{checkpoint::safetensors_file(path), path.string()};
+  } read{&from};
   auto components = t.components();
-  parameter_component::visit(std::get<parameter_component>(components), from);
-  if (from.taken != from.file.tensors().size())
-    throw error("'" + from.where + "' holds " + std::to_string(from.file.tensors().size()) +
-                " tensors and this model has " + std::to_string(from.taken) + "; it is another model");
+  parameter_component::visit(std::get<parameter_component>(components), read);
+  from.finish();
   t.engine().refresh_copy();
 }
 

@@ -200,9 +200,14 @@ class executor {
     tasks(b.samples * KvHeads, [&](std::int64_t t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
       if (b.sequence == 1 && log_sum_exp.data == nullptr) {  // decoding
+        std::int64_t base = row, last = b.past;
+        if (b.cache_row != nullptr) {  // this text's newest key and value go to their place; nobody else reads them
+          base = 0, last = b.cache_row[row];
+          for (auto x : {k, v}) std::copy_n(x.row(b.past + row) + head * dim, dim, x.row(last) + head * dim);
+        }
         for (int g = 0; g < group; ++g)
-          attention_row<dim, T>(q.row(row) + (head * group + g) * dim, {k.row(row) + head * dim, Kv},
-                                {v.row(row) + head * dim, Kv}, b.document_start[row], b.past + 1,
+          attention_row<dim, T>(q.row(row) + (head * group + g) * dim, {k.row(base) + head * dim, Kv},
+                                {v.row(base) + head * dim, Kv}, b.document_start[row], last + 1,
                                 out.row(row) + (head * group + g) * dim, workspace_);
         return;
       }

@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "tenon/app/corpus.hpp"
+#include "tenon/app/run_directory.hpp"
+#include "tenon/checkpoint/weight_files.hpp"
+#include "tenon/deploy/model_config.hpp"
+#include "tenon/deploy/side_files.hpp"
+#include "tenon/train/checkpointing.hpp"
+
+namespace tenon::app {
+
+/// Where a new run's weights come from: `--init DIR`, or the initialiser. Made before anything is computed, so that a
+/// model that does not fit is refused by the name of the field, before a byte of its weights is read.
+class first_weights {
+ public:
+  /// `init` is empty where there is no --init; a run that exists then keeps the tokenizer that it was begun with.
+  template <class Model>
+  first_weights(Model const& model, std::string const& init, std::filesystem::path const& run) {
+    if (!init.empty()) {
+      directory_ = init;
+      if constexpr (deploy::has_family<Model>) {
+        if (auto const found = deploy::require_same_model(directory_, model)) block_ = found->fp8_block;
+      }
+      if (std::filesystem::exists(directory_ / "tokenizer.json"))
+        tokenizer_ = {(directory_ / "tokenizer.json").string(), deploy::end_of_text(directory_)};
+      else if (std::filesystem::exists(directory_ / "config.json"))
+        std::printf(
+            "note        '%s' has no tokenizer.json: another one is used, and to the imported weights its ids mean "
+            "other text\n",
+            init.c_str());
+    } else if (auto const origin = deploy::read_origin(run)) {
+      if (checkpoint::list_checkpoints(run).empty())
+        throw error("'" + run.string() + "' was begun with the weights of '" + origin->directory +
+                    "' and has no checkpoint yet; give --init " + origin->directory +
+                    " again, or another --run directory");
+      tokenizer_ = {(run / "tokenizer.json").string(), origin->end_of_text};
+    }
+  }
+
+  /// The tokenizer that belongs to the weights; empty where none does.
+  given_tokenizer const& tokenizer() const { return tokenizer_; }
+
+  /// Puts the weights into the trainer, where there are any.
+  template <class Trainer>
+  void load(Trainer& trainer) const {
+    if (directory_.empty()) return;
+    checkpoint::weight_files from(directory_);
+    if (block_) from.set_block((*block_)[0], (*block_)[1]);
+    train::load_weights(from, trainer);
+  }
+
+  /// Keeps in the run what belongs to an imported model and is needed to go on and to export it.
+  void keep_files(std::filesystem::path const& run, data::tokenizer const& tokens) const {
+    if (tokenizer_.file.empty()) return;
+    deploy::copy_side_files(directory_, run);
+    auto const generation = run / "generation_config.json";
+    auto const ids = deploy::special_ids(directory_);
+    if (!std::filesystem::exists(generation) && !ids.empty()) write_text(generation, ids.dump(2) + "\n");
+    write_text(run / deploy::origin_file,
+               deploy::origin_text({std::filesystem::absolute(directory_).string(), tokens.definition().end_of_text}));
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::optional<std::array<std::int64_t, 2>> block_;
+  given_tokenizer tokenizer_;
+};
+
+}  // namespace tenon::app

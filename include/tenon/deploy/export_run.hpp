@@ -1,0 +1,194 @@
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tenon/checkpoint/directory.hpp"
+#include "tenon/checkpoint/weight_values.hpp"
+#include "tenon/data/tokenizer_json.hpp"
+#include "tenon/deploy/model_config.hpp"
+#include "tenon/deploy/side_files.hpp"
+#include "tenon/recipe/json.hpp"
+
+/// A run as a directory that transformers loads.
+namespace tenon::deploy {
+
+/// What to export, and how.
+struct export_options {
+  std::filesystem::path run, out;
+  std::optional<std::int64_t> step = {};            ///< default: the newest checkpoint that is whole
+  checkpoint::dtype type = checkpoint::dtype::F32;  ///< F32, BF16 or F16: of the weights in the files
+  std::uint64_t shard_bytes = 5'000'000'000;        ///< a file of weights has at most so many, or one tensor
+};
+
+/// What was written.
+struct exported {
+  std::int64_t step = 0, parameters = 0;
+  std::vector<std::string> files;
+};
+
+/// The model policy of a run, out of the recipe that its checkpoints keep: calls f(Model). Throws tenon::error for a
+/// model that has no config.json.
+template <class F>
+auto with_model_of(checkpoint::manifest const& m, F f) {
+  auto const& json = m.recipe.at("values").at("model");
+  auto const kind = json.at("kind").get<std::string>();
+  auto const pick = [&]<class First, class... Rest>(auto self, std::tuple<First, Rest...>*) {
+    if (kind == First::kind) {
+      First model;
+      for_each_field(model, [&](std::string_view name, auto& member) {
+        if (!json.contains(name)) return;  // a field that is younger than the checkpoint had its default
+        typename field_traits<std::remove_cvref_t<decltype(member)>>::value_type value = member;
+        parse_text(fields::scalar_text(json.at(name), "model." + std::string(name)), value);
+        member = value;
+      });
+      return f(model);
+    }
+    if constexpr (sizeof...(Rest) > 0)
+      return self(self, static_cast<std::tuple<Rest...>*>(nullptr));
+    else
+      throw error("the run's model is " + kind + ", which has no form of transformers'");
+  };
+  return pick(pick, static_cast<families*>(nullptr));
+}
+
+/// The checkpoint to take: the newest whole one, or that of `step`. Throws tenon::error where there is none.
+inline checkpoint::stored_checkpoint checkpoint_of(std::filesystem::path const& run, std::optional<std::int64_t> step) {
+  std::vector<std::string> damaged;
+  for (auto const& c : checkpoint::list_checkpoints(run)) {
+    if (step && c.step != *step) continue;
+    if (auto found = checkpoint::verify_checkpoint(c, damaged)) return std::move(*found);
+  }
+  std::string why = "'" + run.string() + "' has no checkpoint" + (step ? " of step " + std::to_string(*step) : "");
+  why += damaged.empty() ? "; give the directory of a run that has saved one" : " that is whole: " + damaged.front();
+  throw error(why);
+}
+
+namespace detail {
+
+/// Files of weights: names, and which tensors go where.
+inline std::vector<std::vector<checkpoint::tensor_view>> shards(checkpoint::safetensors_file const& file,
+                                                                checkpoint::dtype type, std::uint64_t most) {
+  std::vector<std::vector<checkpoint::tensor_view>> all(1);
+  std::uint64_t used = 0;
+  for (auto const& [name, t] : file.tensors()) {
+    auto const size = *checkpoint::bytes_of(type, t.shape);
+    if (!all.back().empty() && used + size > most) all.emplace_back(), used = 0;
+    all.back().push_back({name, type, t.shape, t.bytes.data()});
+    used += size;
+  }
+  return all;
+}
+
+/// Writes one file; tensors are fp32 in memory and rounded to their type on the way.
+inline void write_shard(std::filesystem::path const& file, std::vector<checkpoint::tensor_view> tensors) {
+  std::vector<std::vector<std::byte>> rounded;
+  std::vector<float> aligned;
+  for (auto& t : tensors) {
+    if (t.type == checkpoint::dtype::F32) continue;
+    auto const bytes = *checkpoint::bytes_of(t.type, t.shape);
+    auto const count = bytes / checkpoint::size_of(t.type);
+    aligned.resize(count);
+    std::memcpy(aligned.data(), t.data, count * 4);
+    auto& to = rounded.emplace_back(bytes);
+    checkpoint::from_floats(aligned.data(), std::int64_t(count), t.type, to.data());
+    t.data = to.data();
+  }
+  checkpoint::output_file<> sink(file);
+  checkpoint::write_safetensors(sink, std::move(tensors));
+  sink.finish();
+}
+
+inline void write_json(std::filesystem::path const& file, nlohmann::ordered_json const& json) {
+  std::string const text = json.dump(2) + "\n";
+  checkpoint::output_file<> sink(file);
+  sink.write(text.data(), text.size());
+  sink.finish();
+}
+
+}  // namespace detail
+
+/// Writes OUT/{config.json, model.safetensors or its shards and index, tokenizer.json, tokenizer_config.json,
+/// generation_config.json, and what else an imported model brought}. OUT must not exist; it appears complete or not at
+/// all. Throws io_error, or tenon::error saying what is missing.
+inline exported export_run(export_options const& o) {
+  namespace fs = std::filesystem;
+  if (fs::exists(o.out)) throw error("'" + o.out.string() + "' exists already; name a directory that does not");
+  auto const found = checkpoint_of(o.run, o.step);
+  checkpoint::safetensors_file const weights(found.directory / "model.safetensors");
+  for (auto const& [name, t] : weights.tensors())
+    if (t.type != checkpoint::dtype::F32)
+      throw error("tensor '" + name + "' of the checkpoint is not fp32; it is not one that a trainer of tenon wrote");
+
+  auto const origin = read_origin(o.run);
+  auto const tokens = data::load_tokenizer(o.run / "tokenizer.json", origin ? origin->end_of_text : "");
+  auto ids = special_ids(o.run);
+  if (!ids.contains("eos_token_id")) ids["eos_token_id"] = tokens.end_of_text();
+
+  auto part = o.out;
+  part += ".part";
+  fs::remove_all(part);
+  std::error_code code;
+  fs::create_directories(part, code);
+  if (code) throw error("could not make '" + part.string() + "': " + code.message());
+  exported result{found.contents.step, 0, {}};
+  try {
+    auto const shards = detail::shards(weights, o.type, o.shard_bytes);
+    nlohmann::ordered_json map = nlohmann::ordered_json::object();
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      char name[64] = "model.safetensors";
+      if (shards.size() > 1) std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+      for (auto const& t : shards[i]) {
+        auto const size = *checkpoint::bytes_of(t.type, t.shape);
+        total += size, result.parameters += std::int64_t(size / checkpoint::size_of(t.type));
+        map[t.name] = name;
+      }
+      detail::write_shard(part / name, shards[i]);
+      result.files.emplace_back(name);
+    }
+    auto const add = [&](char const* name, nlohmann::ordered_json const& json) {
+      detail::write_json(part / name, json);
+      result.files.emplace_back(name);
+    };
+    if (shards.size() > 1)
+      add("model.safetensors.index.json", {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
+    char const* const dtype = o.type == checkpoint::dtype::F32    ? "float32"
+                              : o.type == checkpoint::dtype::BF16 ? "bfloat16"
+                                                                  : "float16";
+    int positions = 0;
+    with_model_of(found.contents, [&](auto const& model) {
+      positions = model.positions;
+      add("config.json", config_json(model, dtype, ids));
+    });
+    copy_side_files(o.run, part);
+    for (auto const name : side_files)
+      if (fs::exists(part / name)) result.files.emplace_back(name);
+    data::save_tokenizer(tokens, part / "tokenizer.json");
+    result.files.emplace_back("tokenizer.json");
+    if (!fs::exists(part / "tokenizer_config.json"))
+      add("tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                    {"eos_token", tokens.definition().end_of_text},
+                                    {"clean_up_tokenization_spaces", false},
+                                    {"model_max_length", positions}});
+    if (!fs::exists(part / "generation_config.json")) {
+      nlohmann::ordered_json generation = nlohmann::ordered_json::object();
+      for (auto const& [key, value] : ids.items()) generation[key] = value;
+      add("generation_config.json", generation);
+    }
+    checkpoint::sync_directory(part);
+    fs::rename(part, o.out);
+  } catch (...) {
+    fs::remove_all(part, code);
+    throw;
+  }
+  return result;
+}
+
+}  // namespace tenon::deploy

@@ -1,0 +1,129 @@
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "tenon/deploy/config_reader.hpp"
+#include "tenon/recipe/model.hpp"
+
+/// How a model policy is written in a config.json. An architecture plugs in with one specialisation of `family` and its
+/// place in `families`; reading, comparing, the recipe of an import and export follow from them.
+namespace tenon::deploy {
+
+/// For a model policy: `model_type` and `architecture` as transformers names them; `read` fills the policy from a
+/// config.json and throws for what the policy cannot say; `write` gives the keys of the policy; `resolved` writes out
+/// what the policy leaves to a default that depends on other fields, so that equal models have equal fields.
+template <class Model>
+struct family;
+
+/// Rotary base and scaling, from either dialect: `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`.
+struct rope_config {
+  double theta = 10000.0;
+  nlohmann::json scaling;  ///< null, or the object with `rope_type` (older files: `type`)
+};
+inline rope_config read_rope(config_reader& in) {
+  rope_config rope;
+  auto const parameters = in.value("rope_parameters");
+  rope.theta = in.number_or("rope_theta", rope.theta);
+  rope.scaling = in.value("rope_scaling");
+  if (!parameters.is_null()) {
+    if (!parameters.is_object() || !rope.scaling.is_null()) in.refuse("rope_parameters", "is not an object of its own");
+    if (parameters.contains("rope_theta")) {
+      if (!parameters["rope_theta"].is_number()) in.refuse("rope_parameters.rope_theta", "is not a number");
+      rope.theta = parameters["rope_theta"].get<double>();
+    }
+    rope.scaling = parameters;
+    rope.scaling.erase("rope_theta");
+  }
+  if (!rope.scaling.is_null()) {
+    if (!rope.scaling.is_object()) in.refuse("rope_scaling", "is not an object");
+    if (rope.scaling.contains("type")) {
+      if (!rope.scaling.contains("rope_type")) rope.scaling["rope_type"] = rope.scaling["type"];
+      rope.scaling.erase("type");
+    }
+    auto const type = rope.scaling.value("rope_type", nlohmann::json("default"));
+    if (!type.is_string()) in.refuse("rope_scaling.rope_type", "is not a text");
+    if (type == "default") {
+      rope.scaling.erase("rope_type");
+      if (!rope.scaling.empty())
+        in.refuse("rope_scaling", "is of type default and yet has other keys: " + rope.scaling.dump());
+      rope.scaling = nullptr;
+    }
+  }
+  return rope;
+}
+/// Both dialects, so that older and newer readers find what they know.
+inline void write_rope(nlohmann::ordered_json& out, rope_config const& rope) {
+  nlohmann::ordered_json parameters =
+      rope.scaling.is_null() ? nlohmann::ordered_json{{"rope_type", "default"}} : nlohmann::ordered_json(rope.scaling);
+  parameters["rope_theta"] = rope.theta;
+  out["rope_theta"] = rope.theta;
+  out["rope_scaling"] = nlohmann::ordered_json(rope.scaling);
+  out["rope_parameters"] = parameters;
+}
+
+/// Keys that every decoder of this family has.
+template <class Model>
+void read_common(config_reader& in, Model& m) {
+  m.vocab = in.count("vocab_size"), m.hidden = in.count("hidden_size"), m.layers = in.count("num_hidden_layers");
+  m.heads = in.count("num_attention_heads"), m.intermediate = in.count("intermediate_size");
+  m.positions = in.count("max_position_embeddings");
+  m.tied = in.flag_or("tie_word_embeddings", false);
+  m.norm_eps = in.number_or("rms_norm_eps", 1e-6);
+  m.init_std = in.number_or("initializer_range", 0.02);
+  in.must_be("hidden_act", "silu", "tenon computes SwiGLU with silu only");
+  in.must_be("attention_bias", false, "tenon's projections have no biases");
+  in.must_be("mlp_bias", false, "tenon's projections have no biases");
+  in.must_be("attention_dropout", 0.0, "tenon has no dropout; set it to 0 to train without");
+}
+template <class Model>
+void write_common(nlohmann::ordered_json& out, Model const& m) {
+  out["vocab_size"] = m.vocab.get(), out["hidden_size"] = m.hidden.get(), out["num_hidden_layers"] = m.layers.get();
+  out["num_attention_heads"] = m.heads.get(), out["intermediate_size"] = m.intermediate.get();
+  out["max_position_embeddings"] = m.positions.get(), out["tie_word_embeddings"] = m.tied.get();
+  out["rms_norm_eps"] = m.norm_eps.get(), out["initializer_range"] = m.init_std;
+  out["hidden_act"] = "silu", out["attention_bias"] = false, out["attention_dropout"] = 0.0;
+}
+
+/// The dense decoder: llama's layout, as DeepSeek LLM and Coder have it.
+template <>
+struct family<model::deepseek_llm> {
+  static constexpr std::string_view model_type = "llama", architecture = "LlamaForCausalLM";
+
+  static model::deepseek_llm read(config_reader& in) {
+    model::deepseek_llm m;
+    read_common(in, m);
+    m.kv_heads = in.count_or("num_key_value_heads", m.heads);
+    auto const rope = read_rope(in);
+    m.rope_theta = rope.theta;
+    if (!rope.scaling.is_null()) in.refuse("rope_scaling", "is " + rope.scaling.dump() + ", which is not supported");
+    int const width = m.heads > 0 ? m.hidden / m.heads : 0;
+    if (int const given = in.count_or("head_dim", width); given != width)
+      in.refuse("head_dim", "is " + std::to_string(given) + "; tenon's heads are hidden_size / num_attention_heads = " +
+                                std::to_string(width) + " wide");
+    return m;
+  }
+  static nlohmann::ordered_json write(model::deepseek_llm const& m) {
+    nlohmann::ordered_json out;
+    write_common(out, m);
+    out["num_key_value_heads"] = m.kv(), out["head_dim"] = m.head_dim(), out["mlp_bias"] = false;
+    write_rope(out, {m.rope_theta, nullptr});
+    return out;
+  }
+  static model::deepseek_llm resolved(model::deepseek_llm m) {
+    m.kv_heads = m.kv();
+    return m;
+  }
+};
+
+/// Every model policy that has a family.
+using families = std::tuple<model::deepseek_llm>;
+
+/// Whether `Model` can be written in a config.json.
+template <class Model>
+inline constexpr bool has_family = requires {
+  family<Model>::model_type;
+};
+
+}  // namespace tenon::deploy

@@ -1,0 +1,34 @@
+"""exported_loss.py DIRECTORY TEXT HELD_OUT_BYTES LOSS SEQUENCE: transformers loads DIRECTORY (config, weights, tokenizer), and its
+loss on the last HELD_OUT_BYTES of TEXT, cut into samples of SEQUENCE rows as tenon cuts them, is LOSS within 1e-4."""
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+directory, text, size, expected, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+model, info = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True, dtype=torch.float32, local_files_only=True)
+for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+    if info.get(what):
+        sys.exit(f"transformers reports {what}: {info[what]}")
+model.eval()
+tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+end = model.generation_config.eos_token_id
+if tokenizer.eos_token_id != end:
+    sys.exit(f"the tokenizer's end of text is {tokenizer.eos_token_id}, the model's {end}")
+with open(text, "rb") as f:
+    held_out = f.read()[-size:].decode("utf-8")
+ids = tokenizer(held_out, add_special_tokens=False)["input_ids"] + [end]
+begin = tokenizer("")["input_ids"]  # what the tokenizer puts before a text; else a document begins with the end of the one before
+inputs, targets = torch.tensor((begin or [end]) + ids[:-1]), torch.tensor(ids)
+total = 0.0
+with torch.no_grad():
+    for first in range(0, len(ids), rows):  # a sample begins anew: no past, positions from 0
+        logits = model(input_ids=inputs[None, first:first + rows], use_cache=False).logits[0]
+        total += torch.nn.functional.cross_entropy(logits.double(), targets[first:first + rows], reduction="sum").item()
+loss = total / len(ids)
+print(f"loss by transformers {loss:.6f} over {len(ids)} tokens, by tenon {expected:.6f}, difference {abs(loss - expected):.1e}")
+sys.exit(0 if abs(loss - expected) <= 1e-4 else 1)
