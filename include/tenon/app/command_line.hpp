@@ -43,7 +43,7 @@ inline constexpr option options[] = {
     {"steps", "N", "length of the run in optimizer steps, instead of the recipe's horizon"},
     {"plan", "", "print what would run, and stop"},
     {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},
-    {"init", "DIR", "take the first weights from the model.safetensors in this directory"},
+    {"init", "DIR", "take the first weights from this directory: a checkpoint, or a model that transformers saved"},
     {"prompt", "TEXT", "how the sample text at the end begins"},
     {"threads", "N", "threads; default: one per core"},
     {"json", "", "machine-readable output"},

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "tenon/app/machine.hpp"
 #include "tenon/app/tool_arguments.hpp"
 #include "tenon/checkpoint/weight_files.hpp"
+#include "tenon/deploy/chat_format.hpp"
 #include "tenon/deploy/generate.hpp"
 #include "tenon/deploy/model_source.hpp"
 #include "tenon/deploy/text_stream.hpp"
@@ -36,7 +38,9 @@ inline constexpr char const* generate_usage =
     "  --seed N                  of the draws (default 1)\n"
     "  --step N                  a run's checkpoint of this step (default: the newest)\n"
     "  --threads N               default: one per core\n"
-    "  --json                    one JSON object a prompt instead of text\n";
+    "  --json                    one JSON object a prompt instead of text\n"
+    "  --chat                    a conversation in the model's chat template: a line from the terminal is a question\n"
+    "                            (or each --prompt is one); --system TEXT says what comes first\n";
 
 /// What a text became.
 struct generated {
@@ -182,6 +186,40 @@ inline void print_generated(generated const& g, std::size_t index, std::size_t c
   }
 }
 
+/// A conversation: questions from `o.prompts`, else line by line from standard input; answers are shown as they come.
+template <auto const& R>
+exit_code chat(text_model<R>& m, deploy::chat_format const& format, generate_options const& o,
+               std::string const& system, bool ask_terminal) {
+  std::vector<deploy::chat_message> messages;
+  if (!system.empty()) messages.push_back({"system", system});
+  bool const prompt = ask_terminal && ::isatty(0);
+  for (std::size_t turn = 0; !interrupted(); ++turn) {
+    std::string line;
+    if (ask_terminal) {
+      if (prompt) std::fputs("> ", stdout), std::fflush(stdout);
+      if (!std::getline(std::cin, line)) break;
+      if (line.empty()) continue;
+    } else {
+      if (turn == o.prompts.size()) break;
+      line = o.prompts[turn];
+    }
+    messages.push_back({"user", line});
+    std::vector<std::vector<std::int32_t>> ids(1, m.ids_of(format.text(messages, true), false));
+    auto how = o.how;
+    how.seed += turn;
+    auto const answer = m.run(std::move(ids), o.tokens, how, o.stops, [&](std::size_t, std::string_view piece) {
+      if (o.json) return;
+      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      std::fflush(stdout);
+    });
+    if (!o.json) std::fputs("\n", stdout);
+    messages.push_back({"assistant", answer[0].text});
+    if (o.json) print_generated({line, answer[0].text, answer[0].tokens, answer[0].finish}, turn, 1, true);
+  }
+  std::fflush(stdout);
+  return interrupted() ? exit_code::interrupted : exit_code::done;
+}
+
 template <auto const& R>
 exit_code generate_texts(tool_arguments const& a) {
   auto const o = read_generate_options(a);
@@ -197,7 +235,13 @@ exit_code generate_texts(tool_arguments const& a) {
     if (threads < 1) throw error("--threads takes a count above 0");
   }
   catch_interrupts();
-  text_model<R> m(deploy::find_model(a.path, step), threads);
+  bool const chats = a.values.count("chat") != 0;
+  if (!chats && a.values.count("system") != 0) throw error("--system belongs to --chat");
+  auto const source = deploy::find_model(a.path, step);
+  text_model<R> m(source, threads);
+  if (chats)
+    return chat<R>(m, deploy::load_chat_format(source.given, m.tokens()), o, a.get("system", ""),
+                   a.values.count("prompt") + a.values.count("prompts") == 0);
   auto const begun = std::chrono::steady_clock::now();
   std::int64_t tokens = 0;
   constexpr std::size_t at_once = deploy::generator<typename text_model<R>::model, float>::most_texts;
@@ -233,8 +277,8 @@ int generate(int argc, char const* const* argv) {
     require_isa();
     tool_arguments const a(argc, argv, "generate", 1,
                            {"prompt", "prompts", "tokens", "temperature", "top-k", "top-p", "repetition-penalty",
-                            "stop", "seed", "step", "threads"},
-                           {"json", "help"}, {"prompt", "stop"});
+                            "stop", "seed", "step", "threads", "system"},
+                           {"json", "chat", "help"}, {"prompt", "stop"});
     if (a.values.count("help") != 0) return std::fputs(generate_usage, stdout), 0;
     if (a.path.empty()) throw error("'generate' needs a run or a model directory; --help lists its options");
     return static_cast<int>(generate_texts<R>(a));

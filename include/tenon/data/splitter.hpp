@@ -6,6 +6,7 @@
 #endif
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -57,22 +58,21 @@ class splitter {
   /// Compiles `step`. Errors: a pattern that PCRE2 does not take, that Oniguruma reads differently, or that matches the
   /// empty text.
   explicit splitter(split_step step) : step_(std::move(step)) {
-    if (!step_.literal) {
-      for (std::size_t i = 1; i + 1 < step_.pattern.size(); ++i) {
-        bool const repeat =
-            step_.pattern[i] == '}' && (step_.pattern[i + 1] == '+' || step_.pattern[i + 1] == '?') &&
-            ((step_.pattern[i - 1] >= '0' && step_.pattern[i - 1] <= '9') || step_.pattern[i - 1] == ',');
-        if (repeat || (step_.pattern[i] == '&' && step_.pattern[i + 1] == '&')) {
-          throw error("the split pattern " + step_.pattern + " contains " + step_.pattern.substr(i, 2) +
-                      ", which PCRE2 and Oniguruma read differently; write it another way");
-        }
-      }
-    }
+    if (!step_.literal) refuse_what_differs(step_.pattern);
+    // White space before a line's end, looked for from every place of a long run of blanks, would take time in the
+    // square of its length. Where it fails at a run's beginning it fails in all of it, so only the beginning is tried.
+    std::string_view const pattern =
+        step_.pattern == R"(\s+$)" && !step_.literal ? R"((?:\G|(?<!\s))\s+$)" : std::string_view(step_.pattern);
     int code = 0;
     PCRE2_SIZE where = 0;
-    std::uint32_t const options = step_.literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP;
-    code_.reset(pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(step_.pattern.data()), step_.pattern.size(), options,
-                                &code, &where, nullptr),
+    // ^ and $ are at the lines' ends in Oniguruma's Ruby syntax, and a line ends at a line feed alone.
+    std::uint32_t const options = step_.literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE;
+    std::unique_ptr<pcre2_compile_context_8, void (*)(pcre2_compile_context_8*)> const context(
+        pcre2_compile_context_create_8(nullptr), &pcre2_compile_context_free_8);
+    if (!context) throw error("out of memory while preparing the tokenizer's regular expression");
+    pcre2_set_newline_8(context.get(), PCRE2_NEWLINE_LF);
+    code_.reset(pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(pattern.data()), pattern.size(), options, &code, &where,
+                                context.get()),
                 &pcre2_code_free_8);
     if (!code_) {
       throw error("the split pattern " + step_.pattern + " is not a regular expression that PCRE2 takes (character " +
@@ -114,6 +114,41 @@ class splitter {
   }
 
  private:
+  // Constructs that compile in both engines and mean something else in each.
+  static void refuse_what_differs(std::string const& p) {
+    auto const refuse = [&](std::string const& what) {
+      throw error("the split pattern " + p + " contains " + what +
+                  ", which PCRE2 and Oniguruma read differently; write it another way");
+    };
+    bool in_class = false;
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      if (p[i] == '\\' && i + 1 < p.size()) {
+        char const c = p[++i];
+        // Words, boundaries, hexadecimal digits or blanks, line ends, vertical space, clusters, places of a search.
+        if (std::string_view("wWbBhHRXvVNKGQECcuo").find(c) != std::string_view::npos) refuse(std::string("\\") + c);
+        if ((c == 'p' || c == 'P' || c == 'x') && i + 1 < p.size() && p[i + 1] == '{')
+          i = std::min(p.find('}', i), p.size() - 1);
+      } else if (p[i] == '[' && !in_class) {
+        in_class = true;
+        if (i + 1 < p.size() && p[i + 1] == '^') ++i;
+        if (i + 1 < p.size() && p[i + 1] == ']') ++i;
+      } else if (p[i] == '[') {
+        refuse("a bracket in a character class");
+      } else if (p[i] == ']' && in_class) {
+        in_class = false;
+      } else if (p.compare(i, 2, "&&") == 0) {
+        refuse("&&");
+      } else if (!in_class && p[i] == '}' && i > 0 && i + 1 < p.size() && (p[i + 1] == '+' || p[i + 1] == '?') &&
+                 ((p[i - 1] >= '0' && p[i - 1] <= '9') || p[i - 1] == ',')) {
+        refuse(p.substr(i, 2));
+      } else if (!in_class && p.compare(i, 2, "(?") == 0) {
+        // (?i: and the like only: m, s and x mean other things
+        std::size_t k = i + 2;
+        for (; k < p.size() && p[k] >= 'a' && p[k] <= 'z'; ++k)
+          if (p[k] != 'i') refuse("(?" + std::string(1, p[k]));
+      }
+    }
+  }
   static std::string message(int code) {
     char buffer[256] = {};
     pcre2_get_error_message_8(code, reinterpret_cast<PCRE2_UCHAR8*>(buffer), sizeof buffer);
