@@ -22,6 +22,7 @@ struct deepseek_llm {
   static constexpr int widest =
       Intermediate > Hidden ? Intermediate : Hidden;  ///< of the GEMM results in compute dtype
   static constexpr bool tied = Tied;
+  static constexpr bool decodes_together = true;  ///< `decode` takes rows of several texts (micro_batch::cache_row)
 
   using norm_layer = nn::rmsnorm<Hidden, EpsilonBits>;
   using table_layer = nn::embedding<Vocab, Hidden>;
