@@ -33,6 +33,28 @@ struct exported {
   std::vector<std::string> files;
 };
 
+namespace detail {
+
+/// Fills an aggregate of fields, fixed ones too, from the JSON that a manifest keeps of it. A field that is younger
+/// than the checkpoint keeps its default.
+template <class Aggregate>
+void read_fields(nlohmann::json const& json, std::string const& path, Aggregate& into) {
+  for_each_field(into, [&]<class Member>(std::string_view name, Member& member) {
+    auto const at = json.find(name);
+    if (at == json.end()) return;
+    auto const here = path + "." + std::string(name);
+    if constexpr (is_leaf<Member>) {
+      typename field_traits<Member>::value_type value = member;
+      parse_text(fields::scalar_text(*at, here), value);
+      member = value;
+    } else {
+      read_fields(*at, here, member);
+    }
+  });
+}
+
+}  // namespace detail
+
 /// The model policy of a run, out of the recipe that its checkpoints keep: calls f(Model). Throws tenon::error for a
 /// model that has no config.json.
 template <class F>
@@ -42,12 +64,7 @@ auto with_model_of(checkpoint::manifest const& m, F f) {
   auto const pick = [&]<class First, class... Rest>(auto self, std::tuple<First, Rest...>*) {
     if (kind == First::kind) {
       First model;
-      for_each_field(model, [&](std::string_view name, auto& member) {
-        if (!json.contains(name)) return;  // a field that is younger than the checkpoint had its default
-        typename field_traits<std::remove_cvref_t<decltype(member)>>::value_type value = member;
-        parse_text(fields::scalar_text(json.at(name), "model." + std::string(name)), value);
-        member = value;
-      });
+      detail::read_fields(json, "model", model);
       return f(model);
     }
     if constexpr (sizeof...(Rest) > 0)

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "tenon/deploy/model_config.hpp"
 
@@ -17,32 +18,58 @@ inline std::string separated(std::int64_t value) {
   return text;
 }
 
-/// A policy as C++: tn::model::deepseek_llm{.vocab = 320, ...}, without the fields that have their default.
-template <class Model>
-std::string policy_text(Model const& m) {
+/// An enumerator with its namespaces, as a recipe writes it: tn::model::some::value.
+template <class Enum>
+std::string enumerator_text(Enum value) {
+  std::string_view const first = reflect::rendering<static_cast<Enum>(0)>();  // tenon::model::some::first
+  return "tn" + std::string(first.substr(5, first.rfind("::") + 2 - 5)) + to_text(value);
+}
+
+/// The fields of an aggregate as designated initialisers, without those that have their default: ".vocab = 320, ...".
+template <class Aggregate>
+std::string initialisers(Aggregate const& m) {
   std::string all;
-  Model const usual{};
-  std::vector<std::string> defaults;
-  for_each_field(usual, [&](std::string_view, auto const& member) {
-    typename field_traits<std::remove_cvref_t<decltype(member)>>::value_type const value = member;
-    defaults.push_back(to_text(value));
-  });
-  std::size_t i = 0;
-  for_each_field(m, [&](std::string_view name, auto const& member) {
-    using value_type = typename field_traits<std::remove_cvref_t<decltype(member)>>::value_type;
-    static_assert(std::is_arithmetic_v<value_type>, "[tenon.import] a model's field is a number or true or false");
-    value_type const value = member;
-    if (to_text(value) == defaults[i++]) return;
-    std::string text = to_text(value);
-    if constexpr (std::is_same_v<value_type, bool>)
-      text = value ? "true" : "false";
-    else if constexpr (std::is_integral_v<value_type>)
-      text = separated(value);
-    else if (text.find_first_of(".e") == std::string::npos)
-      text += ".0";
+  Aggregate const usual{};
+  std::vector<std::string> defaults, texts;
+  auto const each = [](Aggregate const& a, auto f) {
+    for_each_field(a, [&]<class Member>(std::string_view name, Member const& member) {
+      if constexpr (is_leaf<Member>) {
+        typename field_traits<Member>::value_type const value = member;
+        f(name, value);
+      } else {
+        f(name, member);
+      }
+    });
+  };
+  auto const written = []<class Value>(Value const& value) {
+    if constexpr (std::is_same_v<Value, bool>) {
+      return std::string(value ? "true" : "false");
+    } else if constexpr (std::is_integral_v<Value>) {
+      return separated(value);
+    } else if constexpr (std::is_floating_point_v<Value>) {
+      auto const text = to_text(value);
+      return text.find_first_of(".e") == text.npos ? text + ".0" : text;
+    } else if constexpr (std::is_enum_v<Value>) {
+      return enumerator_text(value);
+    } else {
+      return "{" + initialisers(value) + "}";
+    }
+  };
+  each(usual, [&](std::string_view, auto const& value) { defaults.push_back(written(value)); });
+  each(m, [&](std::string_view name, auto const& value) {
+    auto const text = written(value);
+    // A nested aggregate writes its own differences, so one that is as usual is empty.
+    if (text == defaults[texts.size()]) return void(texts.emplace_back());
+    texts.push_back(text);
     all += (all.empty() ? "." : ", .") + std::string(name) + " = " + text;
   });
-  return "tn::model::" + std::string(Model::kind) + "{" + all + "}";
+  return all;
+}
+
+/// A policy as C++: tn::model::deepseek_llm{.vocab = 320, ...}.
+template <class Model>
+std::string policy_text(Model const& m) {
+  return "tn::model::" + std::string(Model::kind) + "{" + initialisers(m) + "}";
 }
 
 /// Whether a text can name a C++ variable (keywords are left to the compiler).
