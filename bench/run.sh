@@ -4,6 +4,7 @@
 #   --kernels      the kernel benchmarks (bench/<room>/*.cpp), with options of Google Benchmark
 #   --split [W]    where the time of a workload's step goes (bench/split)
 #   --gemm         the step with each matrix product that can be had here (bench/gemm.py); ./tenon doctor reads the result
+#   --tokenizer    encoding beside Python's tokenizers and tiktoken, ids compared (bench/data/tokenizer.py)
 #   --zero         instructions of the generic step against the same kernels called by hand (bench/zero)
 # TENON_BENCH_PYTHON: a Python with torch, numpy, safetensors (matplotlib for the chart), to do without the download.
 bench_usage() {
@@ -12,19 +13,21 @@ bench_usage() {
 ./tenon bench --kernels [--benchmark_filter=REGEX and other options of Google Benchmark]
 ./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
 ./tenon bench --gemm [--rounds N] [--seconds S] [--threads N]
+./tenon bench --tokenizer [--rounds N]
 ./tenon bench --zero
 Workloads: w0, w1, w1b, w2, w4, quickstart, decode.   --peers downloads Python torch (5 GB) unless TENON_BENCH_PYTHON has it.
 END
 }
 
 run_bench() {
-  local peers='' kernels='' zero='' gemm='' split='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
+  local peers='' kernels='' zero='' gemm='' split='' tokenizer='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
   while [ $# -gt 0 ]; do
     case $1 in
       --peers) peers=1 ;;
       --kernels) kernels=1 ;;
       --zero) zero=1 ;;
       --gemm) gemm=1 ;;
+      --tokenizer) tokenizer=1 ;;
       --split)
         split=w1b
         case ${2:-} in '' | -*) ;; *) split=$2; shift ;; esac
@@ -61,6 +64,8 @@ run_bench() {
   say 'building the benchmarks (a few minutes the first time)'
   if [ -n "$kernels" ]; then
     run_kernels
+  elif [ -n "$tokenizer" ]; then
+    run_tokenizer
   elif [ -n "$split" ]; then
     make_target bench bench_split
     exec 9>&-
@@ -105,6 +110,20 @@ run_kernels() {
     say "running $name"
     "$build/bench/bench/$name" "${google[@]}"
   done
+}
+
+run_tokenizer() {  # code: LibTorch's headers; Chinese: Debian's translated manual pages, unpacked beside the build
+  local zh=$build/bench/zh chinese=()
+  make_target bench bench_tokenizer
+  venv tokenizerenv tokenizers tiktoken numpy
+  if [ ! -e "$zh/complete" ] && has apt-get && has dpkg-deb; then
+    rm -rf "$zh" && mkdir -p "$zh"
+    (cd "$zh" && step manpages apt-get download manpages-zh && dpkg-deb -x manpages-zh_*.deb . && touch complete)
+  fi
+  mapfile -t chinese < <(find "$zh" -path '*zh_CN*' -name '*.gz' 2>/dev/null | sort)
+  [ ${#chinese[@]} -gt 0 ] || say "no Chinese text was found (Debian's package manpages-zh); that line is left out"
+  exec 9>&-
+  "$build/tokenizerenv/bin/python" "$root/bench/data/tokenizer.py" "$build/bench/bench/bench_tokenizer" "$torch/include/ATen" --chinese "${chinese[@]}" "${options[@]}"
 }
 
 run_comparison() {

@@ -1,5 +1,6 @@
 #include "live/live.hpp"
 #include "support/program.hpp"
+#include "tenon/app/generate.hpp"
 #include "tenon/app/model_tools.hpp"
 
 using namespace app_test;
@@ -227,6 +228,67 @@ TEST(
   fs::copy_file(p.root / "second" / "imported.json", p.root / "third" / "imported.json");
   EXPECT(finish<tiny>(p, "third", {}, printed) == 1);
   EXPECT(printed.find("give --init") != std::string::npos);
+}
+
+TEST(
+    "text from a run: prompts grow together as each does alone, stop texts end them, a conversation takes its "
+    "template") {
+  place const p;
+  std::string printed;
+  REQUIRE(finish<tiny>(p, "run", {}, printed) == 0);
+  auto const run = (p.root / "run").string();
+  auto const asked = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {run, "--threads", "2"});
+    child c(app::generate<tiny>, more, p.log("text"));
+    printed.clear();
+    int const code = c.wait();
+    printed = c.printed();
+    return code;
+  };
+  auto const texts = [&] {
+    std::vector<nlohmann::json> all;
+    std::istringstream lines(printed);
+    for (std::string line; std::getline(lines, line);) all.push_back(nlohmann::json::parse(line));
+    return all;
+  };
+  REQUIRE(asked({"--prompt", "line 1 of", "--prompt", "the sum", "--prompt", "", "--temperature", "0", "--tokens", "24",
+                 "--json"}) == 0);
+  auto const together = texts();
+  REQUIRE(together.size() == 3);
+  for (auto const& t : together) {
+    EXPECT_EQ(t["tokens"], 24);
+    EXPECT_EQ(t["finish"], "length");
+    REQUIRE(asked({"--prompt", t["prompt"].get<std::string>(), "--temperature=0", "--tokens=24", "--json"}) == 0);
+    EXPECT_EQ(texts()[0]["text"], t["text"]);
+    REQUIRE(asked({"--prompt", t["prompt"].get<std::string>(), "--temperature=0", "--tokens=24"}) == 0);
+    EXPECT_EQ(printed, t["prompt"].get<std::string>() + t["text"].get<std::string>() + "\n");
+  }
+  auto const text = together[0]["text"].get<std::string>();
+  std::size_t plain = text.size() / 3;  // two letters that are characters of their own
+  while (plain + 2 < text.size() && ((text[plain] | text[plain + 1]) & 0x80)) ++plain;
+  auto const stop = text.substr(plain, 2);
+  REQUIRE(asked({"--prompt", "line 1 of", "--temperature=0", "--tokens=24", "--stop", stop, "--json"}) == 0);
+  EXPECT_EQ(texts()[0]["text"], text.substr(0, text.find(stop)));
+  EXPECT_EQ(texts()[0]["finish"], "stop");
+
+  EXPECT(asked({"--chat", "--prompt", "hello"}) == 1);
+  EXPECT(printed.find("has no chat template") != std::string::npos);
+  std::ofstream(p.root / "run" / "chat_template.jinja") << "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% "
+                                                           "endfor %}{% if add_generation_prompt %}line{% endif %}";
+  REQUIRE(asked({"--chat", "--prompt", "hello", "--temperature=0", "--tokens=4", "--json"}) == 0);
+  auto const answer = texts();
+  REQUIRE(answer.size() == 1);
+  EXPECT_EQ(answer[0]["prompt"], "hello");
+  REQUIRE(asked({"--prompt", "user: hello\nline", "--temperature=0", "--tokens=4", "--json"}) == 0);
+  EXPECT(texts()[0]["text"] != "");  // (its prompt begins with the begin of text; the template's text does not)
+
+  EXPECT(asked({"--tempurature", "1"}) == 1);
+  EXPECT(printed.find("did you mean --temperature?") != std::string::npos);
+  EXPECT(asked({"--top-p", "1.5"}) == 1);
+  EXPECT(asked({"--step", "999"}) == 1);
+  EXPECT(printed.find("has no checkpoint of step 999") != std::string::npos);
+  EXPECT(asked({"--prompt", std::string(400, 'x')}) == 1);
+  EXPECT(printed.find("64 positions; shorten it") != std::string::npos);
 }
 
 TEST("live: a model of transformers is imported, trained, exported, and transformers has our loss" *
