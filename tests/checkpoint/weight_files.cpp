@@ -104,7 +104,8 @@ TEST("stored elements have the values that torch gives them, bit for bit, both w
 
   std::vector<float> wide;
   for (auto const x : answers().reals("wide")) wide.push_back(float(x));
-  for (auto const& [type, name] : {std::pair{dtype::BF16, "to_bf16"}, {dtype::F16, "to_fp16"}}) {
+  for (auto const type : {dtype::BF16, dtype::F16}) {
+    auto const* const name = type == dtype::BF16 ? "to_bf16" : "to_fp16";
     std::vector<std::byte> rounded(wide.size() * 2);
     from_floats(wide.data(), std::int64_t(wide.size()), type, rounded.data());
     auto const want = answers().integers(name);

@@ -154,6 +154,12 @@ TEST(
         EXPECT((continued(r, one, prompts[i], how, most[i]) == grown));
       }
     }
+    deploy::generator<untied, float> narrow(3, members, theta, 8);  // more texts than rows of a text
+    std::vector<std::vector<std::int32_t>> eight(8, {1}), grown = eight;
+    narrow.run_all(
+        r.team, r.store, eight, vocab, greedy, [&](std::size_t i, std::int32_t id) { grown[i].push_back(id); },
+        [](auto, auto) { return false; });
+    for (auto const& text : grown) EXPECT((text == grown[0] && text.size() == 3));
     EXPECT_THROWS_WITH(one.run_all(
                            r.team, r.store, prompts, vocab, greedy, [](auto, auto) {}, [](auto, auto) { return true; }),
                        "made for 1 texts and was given 4");
