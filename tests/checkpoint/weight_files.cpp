@@ -206,6 +206,18 @@ TEST("one expert is found in the fused layout; what a tied model repeats and old
   got(other, "model.embed_tokens.weight", {2, 2});
   EXPECT_THROWS_WITH(other.finish(), "holds 'lm_head.weight'");
 
+  model_directory more;
+  more.add("model.safetensors", "model.layers.1.a", dtype::F32, {1}, counted(1, 0));
+  more.add("model.safetensors", "model.layers.2.a", dtype::F32, {1}, counted(1, 0));
+  more.add("model.safetensors", "model.layers.3.a", dtype::F32, {1}, counted(1, 0));
+  more.write();
+  weight_files beside(more.at.path);
+  got(beside, "model.layers.1.a", {1});
+  beside.leave_out_layers(2, 1);
+  EXPECT_THROWS_WITH(beside.finish(), "holds 'model.layers.3.a'");
+  beside.leave_out_layers(2, 2);
+  beside.finish();
+
   model_directory numbers;
   numbers.add("model.safetensors", "a", dtype::I32, {2}, std::vector<std::int32_t>{1, 2});
   numbers.write();

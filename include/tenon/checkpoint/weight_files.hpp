@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -48,6 +49,9 @@ class weight_files {
   path const& directory() const { return directory_; }
   /// Side lengths of the blocks of fp8 weights that share a scale: `weight_block_size` of config.json.
   void set_block(std::int64_t rows, std::int64_t cols) { block_rows_ = rows, block_cols_ = cols; }
+  /// Tensors of `model.layers.I` with I in [first, first + count) may be there and stay unread: layers that a model file
+  /// has beside the decoder's own, such as DeepSeek-V3's multi-token prediction.
+  void leave_out_layers(std::int64_t first, std::int64_t count) { left_out_first_ = first, left_out_count_ = count; }
   /// Whether there is a tensor of this name, in whatever layout.
   bool contains(std::string const& name) const { return tensors_.count(name) != 0 || fused(name).tensor != nullptr; }
 
@@ -68,7 +72,7 @@ class weight_files {
   /// and an `lm_head.weight` that repeats the embedding of a tied model bit for bit.
   void finish() const {
     for (auto const& [name, place] : tensors_) {
-      if (taken_.count(name) != 0 || name.ends_with(".rotary_emb.inv_freq")) continue;
+      if (taken_.count(name) != 0 || name.ends_with(".rotary_emb.inv_freq") || left_out(name)) continue;
       if (name == "lm_head.weight" && repeats(place, "model.embed_tokens.weight")) continue;
       throw error("'" + (directory_ / place.file).string() + "' holds '" + name +
                   "', which this model has no place for; it is another model (tenon import writes the recipe of one)");
@@ -200,6 +204,15 @@ class weight_files {
     taken_.insert(s.name);
   }
 
+  bool left_out(std::string const& name) const {
+    constexpr std::string_view begin = "model.layers.";
+    if (left_out_count_ == 0 || !name.starts_with(begin)) return false;
+    std::int64_t layer = -1;
+    auto const* const at = name.data() + begin.size();
+    auto const [end, code] = std::from_chars(at, name.data() + name.size(), layer);
+    return code == std::errc{} && end != at && *end == '.' && layer >= left_out_first_ &&
+           layer < left_out_first_ + left_out_count_;
+  }
   bool repeats(place const& p, std::string const& other) const {
     auto const found = tensors_.find(other);
     if (found == tensors_.end()) return false;
@@ -211,7 +224,7 @@ class weight_files {
   std::map<std::string, safetensors_file> files_;
   std::map<std::string, place> tensors_;
   std::set<std::string> taken_;
-  std::int64_t block_rows_ = 128, block_cols_ = 128;
+  std::int64_t block_rows_ = 128, block_cols_ = 128, left_out_first_ = 0, left_out_count_ = 0;
 };
 
 }  // namespace tenon::checkpoint
