@@ -217,6 +217,7 @@ TEST("one expert is found in the fused layout; what a tied model repeats and old
   EXPECT_THROWS_WITH(beside.finish(), "holds 'model.layers.3.a'");
   beside.leave_out_layers(2, 2);
   beside.finish();
+  EXPECT_EQ(beside.num_left_out(), 2);
 
   model_directory numbers;
   numbers.add("model.safetensors", "a", dtype::I32, {2}, std::vector<std::int32_t>{1, 2});

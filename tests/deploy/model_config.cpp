@@ -101,7 +101,7 @@ TEST("what the model cannot say is refused by file and key") {
           "weight_block_size");
   auto const fp8 = deploy::parse_config<dense>(
       changed("quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {64, 32}}}), "c");
-  EXPECT((fp8.fp8_block == std::array<std::int64_t, 2>{64, 32}));
+  EXPECT((fp8.weights.fp8_block == std::array<std::int64_t, 2>{64, 32}));
   EXPECT_THROWS_WITH(deploy::with_config(changed("model_type", "gpt2"), "c", [](auto const&) {}),
                      "of model_type \"gpt2\", and tenon has llama");
   EXPECT_THROWS_WITH(deploy::read_json_object("/nonexistent/config.json"), "/nonexistent/config.json");

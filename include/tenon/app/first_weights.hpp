@@ -23,7 +23,7 @@ class first_weights {
     if (!init.empty()) {
       directory_ = init;
       if constexpr (deploy::has_family<Model>) {
-        if (auto const found = deploy::require_same_model(directory_, model)) block_ = found->fp8_block;
+        if (auto const found = deploy::require_same_model(directory_, model)) facts_ = found->weights;
       }
       if (std::filesystem::exists(directory_ / "tokenizer.json"))
         tokenizer_ = {(directory_ / "tokenizer.json").string(), deploy::end_of_text(directory_)};
@@ -49,8 +49,13 @@ class first_weights {
   void load(Trainer& trainer) const {
     if (directory_.empty()) return;
     checkpoint::weight_files from(directory_);
-    if (block_) from.set_block((*block_)[0], (*block_)[1]);
+    facts_.tell(from);
     train::load_weights(from, trainer);
+    if (auto const n = from.num_left_out(); n > 0)
+      std::printf(
+          "note        %lld tensors of '%s' belong to layers behind the decoder's own (multi-token prediction) and are "
+          "left out\n",
+          static_cast<long long>(n), directory_.c_str());
   }
 
   /// Keeps in the run what belongs to an imported model and is needed to go on and to export it.
@@ -66,7 +71,7 @@ class first_weights {
 
  private:
   std::filesystem::path directory_;
-  std::optional<std::array<std::int64_t, 2>> block_;
+  deploy::weight_facts facts_;
   given_tokenizer tokenizer_;
 };
 

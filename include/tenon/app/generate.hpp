@@ -58,13 +58,13 @@ class text_model {
 
   text_model(deploy::model_source const& s, int threads)
       : tokens_(deploy::load_model_tokenizer(s.given)), ends_(deploy::end_ids(s.given, tokens_)), team_(threads) {
-    auto const block = deploy::require_model_of(s, R.model);
+    auto const facts = deploy::require_model_of(s, R.model);
     if (tokens_.size() > R.model.vocab)
       throw error("the tokenizer of '" + s.given.string() + "' has " + std::to_string(tokens_.size()) +
                   " entries and the model's vocabulary " + std::to_string(int(R.model.vocab)) +
                   "; they do not belong together");
     checkpoint::weight_files from(s.weights);
-    if (block) from.set_block((*block)[0], (*block)[1]);
+    facts.tell(from);
     for (auto const& p : exec::parameter_places<model>()) from.read(p.name, p.shape(), store_.master() + p.offset);
     from.finish();
     store_.refresh_copy();

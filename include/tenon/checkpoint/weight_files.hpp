@@ -52,6 +52,10 @@ class weight_files {
   /// Tensors of `model.layers.I` with I in [first, first + count) may be there and stay unread: layers that a model file
   /// has beside the decoder's own, such as DeepSeek-V3's multi-token prediction.
   void leave_out_layers(std::int64_t first, std::int64_t count) { left_out_first_ = first, left_out_count_ = count; }
+  /// How many tensors are in those layers.
+  std::int64_t num_left_out() const {
+    return std::count_if(tensors_.begin(), tensors_.end(), [&](auto const& t) { return left_out(t.first); });
+  }
   /// Whether there is a tensor of this name, in whatever layout.
   bool contains(std::string const& name) const { return tensors_.count(name) != 0 || fused(name).tensor != nullptr; }
 

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tenon/checkpoint/weight_files.hpp"
 #include "tenon/core/fixed.hpp"
 #include "tenon/deploy/model_family.hpp"
 #include "tenon/recipe/fields.hpp"
@@ -15,11 +16,23 @@
 /// config.json as a model policy, compared with another, and written again.
 namespace tenon::deploy {
 
-/// What a config.json says: the model, and how its weights are stored.
+/// How a model's weights lie in its files.
+struct weight_facts {
+  std::optional<std::array<std::int64_t, 2>> fp8_block;  ///< rows and columns of the blocks that share a scale
+  std::int64_t layers = 0;                               ///< of the decoder
+  std::int64_t further_layers = 0;                       ///< behind them in the files, of no use here
+
+  void tell(checkpoint::weight_files& files) const {
+    if (fp8_block) files.set_block((*fp8_block)[0], (*fp8_block)[1]);
+    files.leave_out_layers(layers, further_layers);
+  }
+};
+
+/// What a config.json says.
 template <class Model>
 struct model_config {
   Model model;
-  std::optional<std::array<std::int64_t, 2>> fp8_block;  ///< rows and columns of the blocks that share a scale
+  weight_facts weights;
 };
 
 /// The `quantization_config` of fp8 weights with block scales; nothing where weights are plain. Throws for every other
@@ -50,7 +63,10 @@ model_config<Model> parse_config(nlohmann::json json, std::string const& where) 
   std::string const mine(family<Model>::architecture);
   if (!architectures.is_null() && architectures != nlohmann::json{mine})
     in.refuse("architectures", "is " + architectures.dump() + "; tenon has the language model " + mine + " only");
-  model_config<Model> out{family<Model>::read(in), read_quantization(in)};
+  model_config<Model> out{family<Model>::read(in), {.fp8_block = read_quantization(in)}};
+  out.weights.layers = out.model.layers;
+  if constexpr (requires { family<Model>::further_layers(in); })
+    out.weights.further_layers = family<Model>::further_layers(in);
   in.finish();
   return out;
 }

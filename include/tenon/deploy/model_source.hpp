@@ -69,13 +69,13 @@ auto with_source_model(model_source const& s, F f) {
   return with_config(read_json_object(file), file.string(), [&](auto const& c) { return f(c.model); });
 }
 
-/// Compares a compiled model with a source. Returns the blocks of fp8 weights, where there are any. Throws tenon::error
-/// naming the fields that differ.
+/// Compares a compiled model with a source. Returns how its weights are stored. Throws tenon::error naming the fields
+/// that differ.
 template <class Model>
-std::optional<std::array<std::int64_t, 2>> require_model_of(model_source const& s, Model const& mine) {
+weight_facts require_model_of(model_source const& s, Model const& mine) {
   if (!s.manifest) {
     auto const found = require_same_model(s.given, mine);
-    return found ? found->fp8_block : std::nullopt;
+    return found ? found->weights : weight_facts{};
   }
   with_model_of(*s.manifest, [&]<class Other>(Other const& other) {
     std::string all;
@@ -86,7 +86,7 @@ std::optional<std::array<std::int64_t, 2>> require_model_of(model_source const& 
     }
     if (!all.empty()) throw error("'" + s.given.string() + "' holds another model than this program: " + all);
   });
-  return std::nullopt;
+  return {};
 }
 
 /// Ids after which a text has ended: those of generation_config.json or config.json, and the tokenizer's end of text.
