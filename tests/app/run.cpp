@@ -192,7 +192,7 @@ TEST(
   REQUIRE(finish<tiny>(p, "first", {"--steps", "5"}, printed) == 0);
   auto const out = p.root / "exported";
   auto const done =
-      deploy::export_run({.run = p.root / "first", .out = out, .type = checkpoint::dtype::BF16, .shard_bytes = 40'000});
+      deploy::export_run({.run = p.root / "first", .out = out, .type = checkpoint::dtype::BF16, .shard_bytes = 45'000});
   EXPECT_EQ(done.step, 5);
   EXPECT_EQ(done.parameters, tiny.model.parameters());
   EXPECT(fs::exists(out / "model-00001-of-00002.safetensors"));
