@@ -87,3 +87,49 @@ int main(int argc, char** argv) { return tenon::app::generate<@symbol@>(argc, ar
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/trainers")
   endif()
 endfunction()
+
+# tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit])
+#   NAME: the torch-free program that plans a recipe, or (VERB fit) looks for what fits; ON: a target, as C++ writes it,
+#   instead of the recipe's.
+function(tenon_add_plan name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RECIPE;SYMBOL;ON;VERB" "")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_RECIPE)
+    message(FATAL_ERROR "tenon_add_plan(${name} ...): write tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit])")
+  endif()
+  get_filename_component(header "${arg_RECIPE}" ABSOLUTE)
+  if(NOT EXISTS "${header}")
+    message(FATAL_ERROR "tenon_add_plan(${name} ...): there is no recipe ${header}")
+  endif()
+  if(NOT arg_SYMBOL)
+    get_filename_component(arg_SYMBOL "${header}" NAME_WE)
+  endif()
+  if(NOT arg_VERB)
+    set(arg_VERB plan)
+  endif()
+  set(planned "${arg_SYMBOL}")
+  set(elsewhere "")
+  if(arg_ON)
+    set(planned tenon_elsewhere)
+    set(elsewhere "inline constexpr auto tenon_elsewhere = ${arg_SYMBOL}.replace(tenon::target::${arg_ON});\n")
+  endif()
+  set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")
+  file(CONFIGURE OUTPUT "${dir}/main.cpp" @ONLY CONTENT "#include <tenon/tenon.hpp>
+#include \"@header@\"
+#include <tenon/app/@arg_VERB@_program.hpp>
+@elsewhere@int main(int argc, char** argv) {
+  return tenon::app::@arg_VERB@_main<@planned@>(argc, argv, {\"@header@\", \"@arg_SYMBOL@\", \"@arg_ON@\"});
+}
+")
+  add_executable(${name} "${dir}/main.cpp")
+  target_link_libraries(${name} PRIVATE tenon::recipe)
+  get_property(cmake GLOBAL PROPERTY TENON_CMAKE_DIR)
+  target_include_directories(${name} BEFORE PRIVATE "${cmake}/check")  # its tenon/tenon.hpp leaves LibTorch out
+endfunction()
+
+# What ./tenon was once asked to plan or to fit; left out when its file has gone since.
+function(tenon_plan_outside name header symbol on verb)
+  if(EXISTS "${header}")
+    tenon_add_plan(${name} RECIPE "${header}" SYMBOL "${symbol}" ON "${on}" VERB ${verb})
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/plans")
+  endif()
+endfunction()

@@ -1,8 +1,8 @@
 # Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe legality data observe checkpoint nn models exec optim train app deploy docs)
-torch_free=" core recipe legality data observe checkpoint docs "
+rooms=(core recipe legality plan data observe checkpoint nn models exec optim train app deploy docs proof)
+torch_free=" core recipe legality plan data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 
 # verdict SUITE PASSED FAILED SINCE LOG: one line, and the log's end where something failed.

@@ -57,5 +57,31 @@ END
     done
     "$build/build/letters" --data texts --steps 20
     ;;
+  plan)  # ./tenon plan and ./tenon fit in a checkout that has no LibTorch and may fetch none
+    for file in include cmake examples CMakeLists.txt CMakePresets.json; do ln -s "$source/$file" "$build/$file"; done
+    cp "$source/tenon" "$build/tenon"
+    mkdir "$build/TinyLlama-1.1B"
+    cat >"$build/TinyLlama-1.1B/config.json" <<END
+{"architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 5632,
+ "max_position_embeddings": 2048, "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 22, "num_key_value_heads": 4,
+ "rms_norm_eps": 1e-05, "rope_scaling": null, "tie_word_embeddings": false, "torch_dtype": "float32", "vocab_size": 32000}
+END
+    cd "$build"
+    tenon() { env -u TENON_LIBTORCH PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null CXX="$compiler" ./tenon "$@"; }
+    tenon fit TinyLlama-1.1B --on a100_40 --take 1 --out fitted.hpp 2>&1 | tee out
+    grep -q '3,072 candidates judged' out
+    grep -q 'fitted.hpp compiles: it is legal, and it fits' out
+    tenon plan fitted.hpp --symbol TinyLlama_1_1B_fit 2>&1 | tee out
+    grep -q 'parameters  1,100,048,384;' out
+    grep -q 'left free: fits' out
+    if tenon fit TinyLlama-1.1B --on a100_40 --take 1 --out fitted.hpp >out 2>&1; then echo 'written over a file'; exit 1; fi
+    grep -q 'is there already' out
+    if tenon plan fitted.hpp --on a100 >out 2>&1; then echo 'a target that there is not'; exit 1; fi
+    grep -q "there is no target 'a100'; there are: native cpu h100" out
+    echo '{"model_type": "mixtral"}' >TinyLlama-1.1B/config.json
+    if tenon fit TinyLlama-1.1B >out 2>&1; then echo 'another model'; exit 1; fi
+    grep -q 'model_type is "mixtral"' out
+    if [ -e build/libtorch ] || ldd build/plan/plans/* | grep -qi torch; then echo 'LibTorch is here'; exit 1; fi
+    ;;
   *) echo "there is no way '$way'"; exit 1 ;;
 esac

@@ -1,7 +1,6 @@
 #pragma once
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
-#include <sched.h>
 #include <torch/version.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tenon/app/threads.hpp"
 #include "tenon/checkpoint/manifest.hpp"
 #include "tenon/core/error.hpp"
 #include "tenon/core/sha256.hpp"
@@ -24,15 +24,6 @@
 #endif
 
 namespace tenon::app {
-
-/// One per core, as the system grants them to this process.
-inline int default_threads() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return int(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 /// Memory that this process may use: the machine's, or less where its control group says so; 0 where nobody does.
 inline bytes machine_memory() {

@@ -8,6 +8,7 @@
 #include "tenon/app/command_line.hpp"
 #include "tenon/app/corpus.hpp"
 #include "tenon/app/first_weights.hpp"
+#include "tenon/app/plan_json.hpp"
 #include "tenon/app/plan_text.hpp"
 #include "tenon/app/sample.hpp"
 #include "tenon/app/session.hpp"
@@ -19,16 +20,6 @@
 namespace tenon {
 namespace app {
 
-/// The name of the variable that a recipe lives in, such as "pro".
-template <auto const& R>
-constexpr std::string_view name_of_recipe() {
-  std::string_view const text = __PRETTY_FUNCTION__;
-  auto const from = text.find("R = ") + 4;
-  auto name = text.substr(from, text.find_first_of(";]", from) - from);
-  if (auto const colon = name.rfind(':'); colon != name.npos) name = name.substr(colon + 1);
-  return name;
-}
-
 /// What a recipe's model needs, where that is known before the start.
 template <auto const& R>
 run_plan plan_or_nothing(int threads) {
@@ -38,45 +29,15 @@ run_plan plan_or_nothing(int threads) {
     return {};
 }
 
-/// The rate that the target reaches in this recipe's compute dtype, in GFLOP/s; 0 where it is not known.
-template <class Recipe>
-double rate_of(Recipe const& r) {
-  auto const f = r.target.facts();
-  auto const d = resolved_precision_t<Recipe>::compute;
-  return d == dtype::fp32 ? f.fp32 : d == dtype::bf16 ? (f.bf16 > 0 ? f.bf16 : f.fp32) : (f.fp16 > 0 ? f.fp16 : f.fp32);
-}
-
+/// --plan: what would run.
 template <auto const& R, class Recipe>
 exit_code print_plan(Recipe const& r, command_line const& c, int threads) {
-  auto const p = plan_or_nothing<R>(threads);
-  if (c.json) {
-    auto const d = digests(r);
-    nlohmann::ordered_json j{{"recipe", to_json(r)},
-                             {"digests", {{"identity", d.identity}, {"layout", d.layout}, {"numbers", d.numbers}}}};
-    j["plan"] = {{"parameters", p.parameters},
-                 {"master_bytes", p.master_bytes},
-                 {"gradient_bytes", p.gradient_bytes},
-                 {"moment_bytes", p.moment_bytes},
-                 {"copy_bytes", p.copy_bytes},
-                 {"activation_bytes", p.activation_bytes},
-                 {"total_bytes", p.total()},
-                 {"step_flops", p.step_flops},
-                 {"tokens_per_step", p.tokens_per_step},
-                 {"steps", total_steps(r.horizon, r.batch).count},
-                 {"checkpoint_bytes", p.checkpoint_bytes},
-                 {"fits", p.fits}};
-    std::printf("%s\n", j.dump(2).c_str());
-    return exit_code::done;
-  }
-  auto const total = total_steps(r.horizon, r.batch);
-  std::string text = recipe_text(r, total);
-  if (p.parameters > 0)
-    text += memory_text(p, rate_of(r));
+  auto n = numbers_of(r, team_of(r, threads));
+  std::string text;
+  if constexpr (models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>)
+    text = c.json ? plan_json(r, make_plan<R>(n), n) : plan_text(r, make_plan<R>(n), n);
   else
-    text += "\nmemory      not known before the start: the model runs under autograd\n";
-  auto const d = digests(r);
-  text += "digests     identity " + d.identity.substr(0, 12) + "  layout " + d.layout.substr(0, 12) + "  numbers " +
-          d.numbers.substr(0, 12) + "\n";
+    text = c.json ? plan_json(r, run_plan{}, n) : plan_text(r, run_plan{}, n);
   std::fputs(text.c_str(), stdout);
   return exit_code::done;
 }

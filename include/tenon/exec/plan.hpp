@@ -51,17 +51,24 @@ struct run_plan {
   std::int64_t checkpoint_bytes = 0;  ///< one checkpoint on disk: weights and moments, without some KB of headers
   std::int64_t reduced_bytes = 0;     ///< gradients that a rank hands to the others in a step; 0 on one rank
   double seconds_per_step = 0;        ///< at the least: see exec::count::executor, and step_seconds below
+  std::int64_t program_bytes = 0;     ///< of the process before it has a trainer: see program_bytes_on
   std::int64_t memory = 0;            ///< of the target
   bool fits = false;                  ///< fits_into(total(), memory)
 
   constexpr std::int64_t total() const {
     return master_bytes + gradient_bytes + moment_bytes + copy_bytes + activation_bytes;
   }
+  /// What the system sees of the process once a step was made.
+  constexpr std::int64_t peak() const { return total() + program_bytes; }
 };
 
 /// Whether a rank's `bytes` fit into `memory`. A tenth is left to what no plan sees: the program itself and its
 /// libraries, a CUDA context, the text being read.
 constexpr bool fits_into(std::int64_t bytes, std::int64_t memory) { return bytes <= memory / 10 * 9; }
+
+/// Bytes that the program and its libraries take. On a CPU: measured with LibTorch 2.13 and MKL, Linux, x86-64
+/// (tests/programs/plan_proof.cpp prints it). A CUDA context's is not known: 0.
+constexpr std::int64_t program_bytes_on(device_kind d) { return d == device_kind::cpu ? 115'000'000 : 0; }
 
 /// The rates of a target for a compute dtype. On a CPU attention adds and multiplies in fp32, whatever the dtype.
 constexpr exec::count::rates rates_of(target_facts const& f, dtype compute) {
@@ -119,17 +126,18 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   p.checkpoint_bytes = p.parameters * 4 * (1 + Moments);
   p.reduced_bytes = n.ranks > 1 ? p.gradient_bytes / n.ranks * 2 * (n.ranks - 1) : 0;
   p.seconds_per_step = step_seconds(p, counted.seconds, f, n.ranks);
+  p.program_bytes = program_bytes_on(f.device);
   p.memory = f.memory.count;
   p.fits = fits_into(p.total(), p.memory);
   return p;
 }
 
-/// The plan of a recipe whose model is made of static layers, for other numbers than its own. May be called while
-/// compiling and while running.
+/// The plan of a recipe whose model is made of static layers, for other numbers than its own, and for a machine of
+/// other facts. May be called while compiling and while running.
 template <auto const& R>
-constexpr run_plan make_plan(plan_numbers const& n) {
+constexpr run_plan make_plan(plan_numbers const& n, target_facts const& f = R.target.facts()) {
   return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments>(
-      n, R.target.facts(), resolved_precision_t<decltype(R)>::compute);
+      n, f, resolved_precision_t<decltype(R)>::compute);
 }
 
 /// The plan of a recipe with its own numbers, for a team of `members`.

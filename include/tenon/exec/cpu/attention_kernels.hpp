@@ -1,5 +1,6 @@
 #pragma once
 #include "tenon/exec/cpu/attention_panels.hpp"
+#include "tenon/exec/cpu/work.hpp"
 #include "tenon/nn/context.hpp"
 
 /// Attention of one key/value head over one sample, forward and backward, without a T x T buffer: blocks of query rows
@@ -39,6 +40,7 @@ void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const*
       for (std::int64_t i = 0; i < n; ++i) {
         float* const row = scores + i * stride;
         std::int64_t const from = document_start[first + i] - base, to = diagonal + i + 1 - base;
+        work::attend(2, to - from, HeadDim);  // scores, mixture
         float const top = max_of(row + from, to - from), sum = exp_sum(row + from, to - from, top);
         if (log_sum_exp != nullptr) log_sum_exp[(first + i) * log_sum_exp_stride + g] = top + std::log(sum);
         inverse[i] = 1.f / sum;
@@ -100,6 +102,7 @@ void attention_tile_backward(std::int64_t rows, std::int32_t const* document_sta
       for (std::int64_t i = 0; i < n; ++i) {
         widen(out.row(first + i) + g * HeadDim, wide, HeadDim);
         std::int64_t const from = document_start[first + i] - base, to = first + i + 1 - base;
+        work::attend(5, to - from, HeadDim);  // scores, dP, dV, dK, dQ
         float *const p_row = p + i * stride, *const s_row = d_s + i * stride;
         vec const shift(log_sum_exp[(first + i) * log_sum_exp_stride + g]), mean(dot(d_o + i * HeadDim, wide, HeadDim));
         for_registers(to - from, [&](std::int64_t j, std::int64_t c) {

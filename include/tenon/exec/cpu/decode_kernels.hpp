@@ -1,5 +1,6 @@
 #pragma once
 #include "tenon/exec/cpu/attention_panels.hpp"
+#include "tenon/exec/cpu/work.hpp"
 
 /// Kernels for a few rows at a time, as in decoding: bound by memory, so each weight, key and value is read once from
 /// where it lies and nothing is packed.
@@ -13,6 +14,7 @@ inline constexpr std::int64_t few_rows_task = 64;  ///< outputs that a member ta
 template <class T, class Out>
 void few_rows_product(std::int64_t rows, std::int64_t first, std::int64_t last, std::int64_t k, T const* in, T const* w,
                       Out* out, std::int64_t out_stride, bool add) {
+  work::product(rows, last - first, k);
   constexpr std::int64_t sums = 4, whole = sums * lanes;  // sums enough that none waits for the one before
   constexpr std::int64_t ahead = 4096 / sizeof(T);        // the hardware's own prefetching stops at a page's end
   for (std::int64_t j = first; j < last; ++j) {
@@ -42,6 +44,7 @@ template <int HeadDim, class T>
 void attention_row(T const* q, head_view<T const> k, head_view<T const> v, std::int64_t from, std::int64_t to, T* out,
                    float* scores) {
   constexpr std::int64_t registers = (HeadDim + lanes - 1) / lanes;
+  work::attend(2, to - from, HeadDim);
   auto const each_register = [](auto&& f) {
     for (std::int64_t r = 0; r < registers; ++r) f(r, r * lanes, std::min<std::int64_t>(lanes, HeadDim - r * lanes));
   };

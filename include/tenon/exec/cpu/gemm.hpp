@@ -3,6 +3,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tenon/exec/cpu/work.hpp"
 #include "tenon/nn/dtype.hpp"
 
 #if !defined(TENON_HAVE_MKL_GEMM)
@@ -103,6 +104,7 @@ enum class op : std::uint8_t { none, transpose };
 inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t k, float const* a, std::int64_t lda,
                  float const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   if (m == 0 || n == 0) return;
+  work::product(m, n, k);
 #if TENON_HAVE_MKL_GEMM
   int const mi = int(m), ni = int(n), ki = int(k), la = int(lda), lb = int(ldb), lc = int(ldc);
   float const one = 1;
@@ -131,6 +133,7 @@ inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t 
                  nn::bf16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   using namespace detail;
   if (m == 0 || n == 0) return;
+  work::product(m, n, k);
   cblas_gemm_bf16bf16f32(row_major, a_op == op::none ? as_stored : transposed,
                          b_op == op::none ? as_stored : transposed, int(m), int(n), int(k), 1.f, &a->bits, int(lda),
                          &b->bits, int(ldb), beta, c, int(ldc));
@@ -139,6 +142,7 @@ inline void gemm(op a_op, op b_op, std::int64_t m, std::int64_t n, std::int64_t 
                  nn::fp16 const* b, std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   using namespace detail;
   if (m == 0 || n == 0) return;
+  work::product(m, n, k);
   cblas_gemm_f16f16f32(row_major, a_op == op::none ? as_stored : transposed, b_op == op::none ? as_stored : transposed,
                        int(m), int(n), int(k), 1.f, &a->bits, int(lda), &b->bits, int(ldb), beta, c, int(ldc));
 }

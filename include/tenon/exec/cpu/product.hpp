@@ -1,5 +1,6 @@
 #pragma once
 #include "tenon/exec/cpu/micro_kernel.hpp"
+#include "tenon/exec/cpu/work.hpp"
 #include "tenon/exec/workspace.hpp"
 
 /// Matrix products of the whole team: target = base + left right^T, where `left` has m lines, `right` n lines and both
@@ -76,6 +77,7 @@ void product_alone(std::int64_t first, std::int64_t last, std::int64_t n, std::i
       for (std::int64_t column = 0; column < n; column += tile_columns) {
         auto const columns = std::min<std::int64_t>(tile_columns, n - column);
         pack<tile_columns>(right, column, columns, k0, k1, panel);
+        work::product(last - first, columns, k1 - k0);
         multiply_panel<form()>(depth, lines, last - first, right_panel<word<T>>{panel, tile_columns}, columns,
                                target.at(first, column));
       }
@@ -123,6 +125,7 @@ void product(X const& x, std::int64_t m, std::int64_t n, std::int64_t k, operand
       auto const column = t.panel * tile_columns, columns = std::min<std::int64_t>(tile_columns, n - column);
       auto const depth = words_of<T>(k1 - k0);
       pack<tile_columns>(right, column, columns, k0, k1, panel);
+      work::product(t.to - t.from, columns, k1 - k0);
       multiply_panel<form()>(depth, lines_at<form()>(left, line + t.from, k0, packed, line, depth), t.to - t.from,
                              right_panel<word<T>>{panel, tile_columns}, columns, to.at(line + t.from, column));
     };

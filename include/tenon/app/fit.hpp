@@ -1,0 +1,148 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "tenon/exec/plan.hpp"
+#include "tenon/recipe/violations.hpp"
+
+/// Which ways to run a recipe fit a machine, and which of them is the fastest. What selects code (precision,
+/// recomputation) is a short list of types; what does not (micro-batch, ranks) is a number that one compiled plan
+/// answers for.
+namespace tenon::app {
+
+/// One choice of what selects code, as a recipe says it.
+struct code_choice {
+  std::string precision, memory;  ///< as C++ writes them after tenon::
+  tenon::dtype compute = dtype::fp32;
+  int every = 0;        ///< blocks of a recomputed segment; 0: everything is kept
+  bool scaled = false;  ///< needs a loss scale
+};
+
+/// A legal way to run the recipe.
+struct candidate {
+  std::size_t choice;  ///< index into found::choices
+  plan_numbers numbers;
+  run_plan plan;
+};
+
+/// What was found.
+struct found {
+  std::vector<code_choice> choices;
+  std::vector<candidate> fitting;   ///< the fastest first
+  std::vector<candidate> smallest;  ///< of each choice, the legal one with the fewest bytes, whether it fits or not
+  std::map<std::string, std::int64_t, std::less<>> refused;  ///< candidates by the rule that refused them first
+  std::int64_t judged = 0;
+};
+
+/// What is asked for; 0 and empty mean as the recipe says.
+struct fit_question {
+  std::int64_t global = 0, sequence = 0;  ///< samples of a step, tokens of a sample
+  std::vector<int> ranks;
+  int members = 1;
+  target_facts facts;
+};
+
+/// The recipe with other answers to precision and memory. A precision that is the recipe's own keeps its fields.
+template <auto const& R, class Precision, int Every>
+struct variant_of {
+  static constexpr auto precision() {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(R.precision)>, Precision>)
+      return R.precision;
+    else
+      return Precision{};
+  }
+  static constexpr auto memory() {
+    if constexpr (Every == 0)
+      return tenon::memory::keep{};
+    else
+      return tenon::memory::recompute{.every = Every};
+  }
+  static constexpr auto recipe = R.replace(precision()).replace(memory());
+};
+
+/// "precision::fp16{.emulated = true}", where that is what the recipe says.
+template <class Precision>
+std::string precision_text(Precision const& p) {
+  std::string text = "precision::" + std::string(Precision::kind);
+  if constexpr (requires { p.emulated; })
+    if (p.emulated) return text + "{.emulated = true}";
+  return text + "{}";
+}
+
+/// Judges every micro-batch and number of ranks of one choice of code.
+template <auto const& V>
+void judge(found& all, fit_question const& q) {
+  constexpr int every = models::recompute_every(V.memory);
+  std::size_t const choice = all.choices.size();
+  all.choices.push_back({precision_text(V.precision),
+                         every == 0 ? "memory::keep{}" : "memory::recompute{.every = " + std::to_string(every) + "}",
+                         resolved_precision_t<decltype(V)>::compute, every,
+                         requires { V.precision.initial_scale;
+}
+}  // namespace tenon::app
+);
+auto r = V;
+if (q.global > 0) r.batch.global = samples{q.global};
+if (q.sequence > 0) r.batch.sequence = tokens{q.sequence};
+candidate smallest{choice, {}, {}};
+for (std::int64_t micro = 1; micro <= r.batch.global.count; ++micro) {
+  r.batch.micro = samples{micro};
+  auto const broken = violations(r);
+  for (int const ranks : q.ranks) {
+    ++all.judged;
+    if (!broken.empty()) {
+      ++all.refused[std::string(broken.front().rule)];
+      continue;
+    }
+    candidate c{choice, numbers_of(r, q.members), {}};
+    c.numbers.ranks = ranks;
+    if (c.numbers.global % (micro * ranks) != 0) {
+      ++all.refused["ranks_divide_global"];
+      continue;
+    }
+    c.plan = make_plan<V>(c.numbers, q.facts);
+    if (smallest.plan.parameters == 0 || c.plan.total() < smallest.plan.total()) smallest = c;
+    if (c.plan.fits)
+      all.fitting.push_back(c);
+    else
+      ++all.refused["plan_fits"];
+  }
+}
+if (smallest.plan.parameters > 0) all.smallest.push_back(smallest);
+}
+
+/// Judges every choice of precision (fp32, bf16, fp16) and recomputation (none; segments of 1, 2 and 4 blocks) of a
+/// recipe, with every micro-batch up to the whole step. The fastest comes first; of equally fast ones, that without a
+/// loss scale, then that with fewer bytes.
+template <auto const& R>
+found fit(fit_question q) {
+  if (q.ranks.empty()) q.ranks = {numbers_of(R).ranks};
+  found all;
+  auto const with_precision = [&]<class P>(P) {
+    judge<variant_of<R, P, 0>::recipe>(all, q);
+    judge<variant_of<R, P, 1>::recipe>(all, q);
+    judge<variant_of<R, P, 2>::recipe>(all, q);
+    judge<variant_of<R, P, 4>::recipe>(all, q);
+  };
+  with_precision(precision::bf16{}), with_precision(precision::fp16{}), with_precision(precision::fp32{});
+  double shortest = 0;
+  for (auto const& c : all.fitting)
+    if (shortest == 0 || c.plan.seconds_per_step < shortest) shortest = c.plan.seconds_per_step;
+  auto const parts = [&](candidate const& c) {  // of a million: sums in another order differ in their last bits
+    return shortest > 0 ? std::llround(c.plan.seconds_per_step / shortest * 1e6) : 0;
+  };
+  std::stable_sort(all.fitting.begin(), all.fitting.end(), [&](candidate const& a, candidate const& b) {
+    if (parts(a) != parts(b)) return parts(a) < parts(b);
+    if (all.choices[a.choice].scaled != all.choices[b.choice].scaled) return all.choices[b.choice].scaled;
+    return a.plan.total() < b.plan.total();
+  });
+  return all;
+}
+
+}  // namespace tenon::app
