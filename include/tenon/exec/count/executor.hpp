@@ -63,8 +63,9 @@ class executor {
   }
   template <class T, int N, int K, nn::role R, nn::initializer I, int D>
   constexpr void linear_backward_weight(std::int64_t n, nn::rows<T, N>, nn::rows<T, K>,
-                                        nn::gradient<N, K, R, I, D> const& g) {
-    product(n, N, K, N, n, (g.beta == 0 ? 4 : 8) * std::int64_t{N} * K);
+                                        nn::gradient<N, K, R, I, D> const&) {
+    // Written, not added to: the bound must hold for the first micro-batch, too.
+    product(n, N, K, N, n, 4 * std::int64_t{N} * K);
   }
 
   template <int N>
@@ -187,8 +188,7 @@ struct paper_store {
   constexpr auto head_sink(bool) const { return typename Model::head_group::template params<G>{}; }
 };
 
-/// Forward and backward of one micro-batch of `samples` x `sequence` rows, on paper; the first one of a step, whose
-/// gradients are written rather than added to.
+/// Forward and backward of one micro-batch of `samples` x `sequence` rows, on paper.
 template <class Model, class Compute>
 constexpr executor<Compute> forward_backward(std::int64_t samples, std::int64_t sequence, rates r = {}) {
   executor<Compute> x;
