@@ -31,7 +31,13 @@ struct random_batch {
     return n;
   }
   tenon::nn::micro_batch view(float const* rotary_cos = nullptr, float const* rotary_sin = nullptr) const {
-    return {samples, sequence,   tokens.data(), targets.data(), positions.data(), document_start.data(),
-            0,       rotary_cos, rotary_sin};
+    return {.samples = samples,
+            .sequence = sequence,
+            .tokens = tokens.data(),
+            .targets = targets.data(),
+            .positions = positions.data(),
+            .document_start = document_start.data(),
+            .rotary_cos = rotary_cos,
+            .rotary_sin = rotary_sin};
   }
 };
