@@ -26,7 +26,7 @@ struct run {
   std::vector<std::int64_t> exponents = file.integers("exponents");
   std::vector<double> rates = file.reals("rates");
   std::vector<optim::region> regions = optim::regions(places(), size);
-  typename optim::engine<Policy>::state state{size};
+  typename optim::engine<Policy>::state state = optim::start_state<optim::engine<Policy>>(size);
 
   /// One step on two members' halves, the boundary not on a register; `factor` is undone by the gradient factor.
   void step(Policy const& p, float factor = 1) {
@@ -125,7 +125,7 @@ TEST("the compute copy is the rounded master, and padding stays zero") {
   std::vector<float> weights(size + 32), gradient(size + 32);
   std::copy(r.weights.begin(), r.weights.end(), weights.begin());
   std::copy(r.base.begin(), r.base.begin() + size, gradient.begin());
-  optim::engine<optimizer::adamw>::state state(size + 32);
+  auto state = optim::start_state<optim::engine<optimizer::adamw>>(size + 32);
   auto const constants = optim::engine<optimizer::adamw>::prepare({}, 1e-2, 1, 1.f);
   optim::engine<optimizer::adamw>::update(constants, state, weights.data(), gradient.data(), copy.data(), 0, size + 32,
                                           true);

@@ -4,7 +4,31 @@
 #include <set>
 
 #include "support/test.hpp"
+#include "tenon/app/migrate.hpp"
 #include "train/tiny.hpp"
+
+namespace {
+
+namespace tn = tenon;
+inline constexpr auto shallow = tiny::fp32;
+// [migration]
+inline constexpr auto deep = shallow.edit([](auto& r) { r.model.layers = 3; });
+
+// [/migration]
+}  // namespace
+
+// [migration]
+template <>
+struct tenon::migration<shallow, deep> {
+  static void rules(tn::checkpoint::state_move& m) {
+    m.initial("model.layers.2.*.exp_avg"), m.initial("model.layers.2.*.exp_avg_sq");  // moments of a new run: zero
+    m.filled("model.layers.2.self_attn.o_proj.weight", 0);   // the new block adds nothing yet, so the model
+    m.filled("model.layers.2.mlp.down_proj.weight", 0);      // computes what it did
+    m.copied("model.layers.2.*", "model.layers.1.*");
+    m.same("*");
+  }
+};
+// [/migration]
 
 using namespace tenon;
 using namespace tenon::literals;
@@ -28,6 +52,25 @@ struct forgetful {
   template <class T>
   void number(std::string const& name, T& value) {
     if (!skips(name)) from.number(name, value);
+  }
+};
+
+/// The trainer of a build that forgets one component: its checkpoints are written and read without it, so nothing but the
+/// replay can notice.
+template <auto const& R, std::size_t Without>
+struct forgetful_build : train::trainer<R> {
+  using train::trainer<R>::trainer;
+  auto components() {
+    auto const keep = []<std::size_t I>(auto all, std::integral_constant<std::size_t, I>) {
+      if constexpr (I == Without)
+        return std::tuple{};
+      else
+        return std::tuple{std::get<I>(all)};
+    };
+    auto all = train::trainer<R>::components();
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return std::tuple_cat(keep(all, std::integral_constant<std::size_t, I>{})...);
+    }(std::make_index_sequence<std::tuple_size_v<decltype(all)>>{});
   }
 };
 
@@ -88,7 +131,7 @@ void resumes_exactly(int members) {
                                  "optimizer.updates",
                                  "progress.step",
                                  "progress.tokens",
-                                 "cursor.sample"};
+                                 "progress.cursor.sample"};
   for (auto const* moment : trainer::optimizer::moment_names) parts.push_back(std::string(".") + moment);
   if constexpr (trainer::scales_loss) parts.insert(parts.end(), {"loss_scale.scale", "loss_scale.good_steps"});
   for (auto const& part : parts) {
@@ -111,7 +154,70 @@ void resumes_exactly(int members) {
   }
 }
 
+/// State after 12 steps with a stop after 6, the checkpoint written and read by `Trainer`; empty where that is refused.
+template <class Base, class Trainer>
+std::map<std::string, std::string> replayed(typename Base::recipe_type const& r, steps total) {
+  tiny::directory const run;
+  try {
+    Trainer first(r, 2, total), second(r, 2, total);
+    tiny::run(static_cast<Base&>(first), 6);
+    train::load_state(tiny::saved(run.path, first), second);
+    tiny::run(static_cast<Base&>(second), 6);
+    return tiny::state_of(static_cast<Base&>(second));
+  } catch (error const&) {
+    return {};
+  }
+}
+
+template <auto const& R, std::size_t Components>
+void no_component_is_optional() {
+  using trainer = train::trainer<R>;
+  using components = decltype(std::declval<trainer&>().components());
+  static_assert(std::tuple_size_v<components> == Components);
+  constexpr steps total = total_steps(R.horizon, R.batch);
+  trainer straight(R, 2, total);
+  tiny::run(straight, 12);
+  auto const expected = tiny::state_of(straight);
+  EXPECT((replayed<trainer, trainer>(R, total) == expected));
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    auto const one = [&]<std::size_t Without>(std::integral_constant<std::size_t, Without>) {
+      DOCTEST_INFO("a build without " << std::string(std::tuple_element_t<Without, components>::name));
+      EXPECT((replayed<trainer, forgetful_build<R, Without>>(R, total) != expected));
+    };
+    (one(std::integral_constant<std::size_t, I>{}), ...);
+  }(std::make_index_sequence<Components>{});
+}
+
 }  // namespace
+
+TEST("R1, R5, R6: a build that forgets one component of the state does not replay; which there are follows from the types") {
+  SUBCASE("fp16 with loss scaling: parameters, optimizer, progress, loss scale") { no_component_is_optional<tiny::fp16, 4>(); }
+  SUBCASE("a schedule of one's own with state") { no_component_is_optional<tiny::adaptive, 4>(); }
+}
+
+namespace {
+
+struct two { std::int64_t a; double b; };
+struct nested { two inner; double c; };
+struct narrow { double a; float b; };
+struct open_ended { two inner; std::vector<double> history; };
+struct listed {
+  std::vector<double> history;
+  template <class V>
+  static void visit(listed& l, std::string const& name, V& v) {
+    v.tensor(train::file::state, name + ".history", {std::int64_t(l.history.size())}, nullptr);
+  }
+};
+struct holds_listed { listed l; std::int64_t n; };
+
+}  // namespace
+
+TEST("a state that a checkpoint could not hold is found by its type") {
+  static_assert(train::can_be_saved<two>() && train::can_be_saved<nested>() && train::can_be_saved<holds_listed>());
+  static_assert(train::can_be_saved<optim::engine<optimizer::adamw>::state>());
+  static_assert(!train::can_be_saved<narrow>() && !train::can_be_saved<open_ended>() && !train::can_be_saved<double*>());
+  static_assert(!train::state_of<schedule::warmup_cosine>::exists && train::state_of<tiny::plateau>::exists);
+}
 
 TEST(
     "R6, K3: 12 steps, and 6 + a checkpoint + 6 in a new trainer, end with the same bytes; no part of the state may be left "
@@ -146,4 +252,44 @@ TEST("a checkpoint of another shape or precision is refused by the tensor's name
   auto const at = tiny::saved(run.path, t);
   train::trainer<tiny::fp16> other(tiny::fp16, 1, 20_steps);
   EXPECT_THROWS_WITH(train::load_state(at, other), "has no tensor 'loss_scale.scale'");
+}
+
+TEST("K2, K3: a checkpoint goes into a deeper model by a migration, and by nothing else") {
+  tiny::directory const before, after, elsewhere;
+  train::trainer<shallow> t(shallow, 1, 20_steps);
+  tiny::run(t, 6);
+  {
+    checkpoint::transaction<> to(before.path, 6);
+    train::save_state(to, t);
+    checkpoint::manifest m;
+    m.step = 6, m.machine.isa = "avx2";
+    app::describe_in_manifest(m, t);
+    to.commit(m);
+  }
+  train::trainer<deep> grown(deep, 1, 20_steps);
+  EXPECT_THROWS_WITH(train::load_state(checkpoint::newest_valid(before.path).newest->directory, grown),
+                     "has no tensor 'model.layers.2.input_layernorm.weight'");
+
+  // [migrate]
+  auto const checkpoint = tn::migrate<shallow, deep>(before.path, after.path);
+  // [/migrate]
+  train::load_state(checkpoint, grown);
+  EXPECT_EQ(grown.progress().step, 6);
+  EXPECT_EQ(grown.optimizer_state().updates, 6);
+  // The new block adds nothing, so the seventh step of both sees the same loss, bit for bit; then it learns.
+  EXPECT_EQ(tiny::run(grown, 1)[0].loss, tiny::run(t, 1)[0].loss);
+  EXPECT(tiny::run(grown, 4).back().loss != tiny::run(t, 4).back().loss);
+
+  auto const m = checkpoint::newest_valid(after.path).newest->contents;
+  EXPECT_EQ(m.digests.identity, digests(deep).identity);
+  EXPECT_EQ(m.parent_step.value(), 6);
+  EXPECT_EQ(m.machine.isa, "avx2");
+  REQUIRE(m.changes.size() == 1);
+  EXPECT_EQ(m.changes[0].path + " " + m.changes[0].before + " " + m.changes[0].after, "model.layers 2 3");
+  EXPECT(std::filesystem::exists(after.path / "recipe.json"));
+
+  EXPECT_THROWS_WITH((migrate<shallow, deep>(before.path, after.path)), "has checkpoints already");
+  EXPECT_THROWS_WITH((migrate<shallow, deep>(elsewhere.path, elsewhere.path / "new")), "holds no checkpoint");
+  EXPECT_THROWS_WITH((migrate<shallow, deep>(after.path, elsewhere.path)), "model.layers is 3 in it and 2 in that recipe");
+  static_assert(!app::has_migration<deep, shallow>);
 }

@@ -42,6 +42,31 @@ inline constexpr auto fp16 = recipe(tn::precision::fp16{.emulated = true, .initi
 inline constexpr auto sgd =
     fp32.with(tn::optimizer::sgd{.momentum = 0.9, .nesterov = true, .weight_decay = 0.01}, tn::memory::recompute{});
 
+/// A schedule with state of its own: it halves the rate when the loss has not fallen for two steps.
+// [plateau]
+struct plateau {
+  using axis = tn::axis::schedule;
+  static constexpr std::string_view kind = "plateau";
+  double peak = 1e-2;
+
+  struct state {
+    double best = 1e30, factor = 1;
+    std::int64_t since = 0;
+  };
+  constexpr double at(tn::steps, tn::steps, tn::tokens) const { return peak; }
+  constexpr tn::steps ramp(tn::steps, tn::tokens) const { return tn::steps{0}; }
+  constexpr double adjusted(double rate, state const& s) const { return rate * s.factor; }
+  constexpr void end_of_step(state& s, auto const& report) const {
+    if (report.loss < s.best)
+      s.best = report.loss, s.since = 0;
+    else if (++s.since == 2)
+      s.factor /= 2, s.since = 0;
+  }
+};
+// [/plateau]
+constexpr bool in_range(plateau const& p) { return p.peak > 0; }
+inline constexpr auto adaptive = fp32.with(plateau{.peak = 0.2});
+
 /// The batch that the data holds at `at`: a function of the cursor, as the loader's is. Each token decides the next.
 inline tn::data::micro_batch batch_at(tn::data::cursor const& at) {
   random_batch rows(4, 16, words, 1000 + std::uint64_t(at.sample));

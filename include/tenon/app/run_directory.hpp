@@ -16,13 +16,18 @@
 
 namespace tenon::app {
 
+/// The recipe's choices and fields that a checkpoint was written with.
+inline std::vector<field_entry> fields_in(checkpoint::manifest const& m) {
+  return fields_from_json(nlohmann::ordered_json::parse(m.recipe.at("fields").dump()));
+}
+
 /// Whether a checkpoint may go on under this recipe (DESIGN, promise 8): identity must match; a number may differ only
 /// where `--change` names it. Returns the changes, to be recorded. Throws tenon::error naming the field and both
 /// values.
 template <class Recipe>
 std::vector<checkpoint::recorded_change> accepted_changes(checkpoint::manifest const& saved, Recipe const& r,
                                                           std::vector<assignment> const& allowed) {
-  auto const before = fields_from_json(nlohmann::ordered_json::parse(saved.recipe.at("fields").dump()));
+  auto const before = fields_in(saved);
   auto const now = list_fields(r);
   std::vector<std::string> paths;
   for (auto const& a : allowed) paths.push_back(a.path);
@@ -60,6 +65,25 @@ std::vector<std::pair<std::string, std::string>> fields_for_manifest(Recipe cons
   std::vector<std::pair<std::string, std::string>> list;
   for (auto const& f : list_fields(r)) list.emplace_back(f.choice ? f.path + ".kind" : f.path, f.value);
   return list;
+}
+
+/// What a manifest says about the recipe and the types that a trainer was made from: digests, fields, seed, loss scale,
+/// dtypes.
+template <class Trainer>
+void describe_in_manifest(checkpoint::manifest& m, Trainer& t) {
+  auto const& r = t.recipe();
+  auto const d = digests(r);
+  m.digests = {d.identity, d.layout, d.numbers};
+  m.recipe_fields = fields_for_manifest(r);
+  m.recipe = recipe_for_manifest(r);
+  m.random.seed = r.seed.value;
+  m.scaler.reset();
+  if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};
+  auto const plan = Trainer::precision::plan;
+  m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))},
+              {"gradient", std::string(name_of(plan.gradient))},   {"reduce", std::string(name_of(plan.reduce))},
+              {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},
+              {"logits", std::string(name_of(plan.logits))}};
 }
 
 /// Writes a small file whole: to a temporary name, then renamed.

@@ -196,18 +196,8 @@ class session {
       train::save_state(to, t);
       checkpoint::manifest m;
       m.step = p.step, m.tokens_consumed = p.tokens, m.cursor = {p.cursor.stage, p.cursor.epoch, p.cursor.sample};
-      auto const d = digests(r);
-      m.digests = {d.identity, d.layout, d.numbers};
-      m.recipe_fields = fields_for_manifest(r);
-      m.recipe = recipe_for_manifest(r);
       m.changes = facts_.changes;
-      m.random.seed = r.seed.value;
-      if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};
-      auto const plan = Trainer::precision::plan;
-      m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))},
-                  {"gradient", std::string(name_of(plan.gradient))},   {"reduce", std::string(name_of(plan.reduce))},
-                  {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},
-                  {"logits", std::string(name_of(plan.logits))}};
+      describe_in_manifest(m, t);
       m.machine = facts_.machine;
       m.data_fingerprint = fingerprint(order_), m.tokenizer_sha256 = text_->tokens().fingerprint();
       m.parent_step = facts_.parent_step;

@@ -68,6 +68,10 @@ inline constexpr std::string_view field_name =
 #pragma clang diagnostic pop
 #endif
 
+/// Type of the I-th data member.
+template <class T, std::size_t I>
+using field_type = boost::pfr::tuple_element_t<I, T>;
+
 /// Calls f(name, member) for each data member in declaration order; the member is a reference into `value`.
 template <class T, class F>
 constexpr void for_each_field(T& value, F&& f) {

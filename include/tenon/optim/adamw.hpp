@@ -2,14 +2,15 @@
 #include <array>
 #include <cmath>
 
-#include "tenon/exec/buffer.hpp"
 #include "tenon/exec/cpu/vector.hpp"
+#include "tenon/optim/moments.hpp"
 #include "tenon/recipe/optimizer.hpp"
 
 namespace tenon::optim {
 
 /// State and step of an optimizer policy. Specialised on the policy's type: a user's optimizer is one policy (data) and
-/// one such specialisation.
+/// one such specialisation. `state` is an aggregate: `moments`, `updates`, and what else it needs of numbers; all of its
+/// fields are in the checkpoint (train/state.hpp).
 template <class Policy>
 struct engine;
 
@@ -24,9 +25,8 @@ struct engine<optimizer::adamw> {
   static constexpr std::array<char const*, 2> moment_names{"exp_avg", "exp_avg_sq"};
 
   struct state {
-    std::array<exec::buffer, 2> moments;
+    optim::moments<2> moments;
     std::int64_t updates = 0;  ///< t
-    explicit state(std::int64_t size) : moments{exec::buffer(size * 4), exec::buffer(size * 4)} {}
   };
   /// What one step needs, computed once before the region: no power in the inner loop.
   struct constants {

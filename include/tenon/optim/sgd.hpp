@@ -13,9 +13,8 @@ struct engine<optimizer::sgd> {
   static constexpr std::array<char const*, 1> moment_names{"momentum_buffer"};
 
   struct state {
-    std::array<exec::buffer, 1> moments;
+    optim::moments<1> moments;
     std::int64_t updates = 0;
-    explicit state(std::int64_t size) : moments{exec::buffer(size * 4)} {}
   };
   struct constants {
     float decay, momentum, nesterov, rate, gradient;

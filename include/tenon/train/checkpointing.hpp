@@ -69,7 +69,7 @@ class restorer {
         if (taken_.count({f, name}) == 0)
           throw error("'" + (directory_ / name_of(f)).string() + "' holds '" + name +
                       "', which this program has no place for; it was written by another recipe or version. Resume "
-                      "with that one");
+                      "with that one, or write a tenon::migration");
   }
 
  private:
@@ -78,7 +78,8 @@ class restorer {
     if (found.type != type || found.shape != shape)
       throw error(
           "tensor '" + name + "' in '" + (directory_ / name_of(f)).string() +
-          "' has another dtype or shape than this recipe's; it was written by another recipe. Resume with that one");
+          "' has another dtype or shape than this recipe's; it was written by another recipe. Resume with that one, or "
+          "write a tenon::migration");
     std::memcpy(to, found.bytes.data(), found.bytes.size());
     taken_.emplace(f, name);
   }
@@ -89,12 +90,18 @@ class restorer {
 
 }  // namespace detail
 
+/// Shows every tensor and number of a trainer's state to `v`, in the order of its components.
+template <class Trainer, class V>
+void visit_state(Trainer& t, V& v) {
+  auto components = t.components();
+  std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, v), ...); }, components);
+}
+
 /// Adds the trainer's whole state to a checkpoint that is being written.
 template <class Transaction, class Trainer>
 void save_state(Transaction& to, Trainer& t) {
   detail::collector list;
-  auto components = t.components();
-  std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, list), ...); }, components);
+  visit_state(t, list);
   for (auto& [f, tensors] : list.files) to.add_tensors(name_of(f), std::move(tensors));
 }
 
@@ -103,8 +110,7 @@ void save_state(Transaction& to, Trainer& t) {
 template <class Trainer>
 void load_state(checkpoint::path const& directory, Trainer& t) {
   detail::restorer from(directory);
-  auto components = t.components();
-  std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, from), ...); }, components);
+  visit_state(t, from);
   from.finish();
   t.engine().refresh_copy();
   if constexpr (requires { t.engine().set_step(std::int64_t{}); }) t.engine().set_step(t.progress().step);

@@ -73,7 +73,7 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
                 "); no weight was changed. Lower schedule.peak, lengthen the warmup, or resume from the last "
                 "checkpoint with other data");
   state.updates += report.skipped ? 0 : 1;
-  t.advance(batch, report.count);
+  t.advance(batch, report);
   return report;
 }
 

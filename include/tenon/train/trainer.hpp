@@ -7,7 +7,6 @@
 #include "tenon/data/prefetcher.hpp"
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/optim/adamw.hpp"
-#include "tenon/optim/loss_scale.hpp"
 #include "tenon/optim/norm.hpp"
 #include "tenon/optim/routes.hpp"
 #include "tenon/optim/sgd.hpp"
@@ -46,10 +45,10 @@ class trainer : public checked<R> {
         total_(total),
         team_(members),
         engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
-        optimizer_(engine_.size()),
+        optimizer_(optim::start_state<optimizer>(engine_.size())),
+        policies_(r),
         regions_(optim::regions(engine_.places(), engine_.size())),
         squares_(std::size_t(optim::num_chunks(engine_.size()))) {
-    if constexpr (scales_loss) scaler_.scale = r.precision.initial_scale;
     engine_.initialise(r.seed.value, initial_deviation(r.model));
     auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
     team_.run(prepare);
@@ -61,15 +60,30 @@ class trainer : public checked<R> {
   exec::cpu::team& team() { return team_; }
   typename optimizer::state& optimizer_state() { return optimizer_; }
   std::vector<optim::region> const& regions() const { return regions_; }
-  optim::loss_scale& scaler() { return scaler_; }
-  double loss_scale() const { return scaler_.scale; }
+  /// The state of one policy, such as policy_state<precision::fp16>().
+  template <class Policy>
+  auto& policy_state() {
+    return static_cast<policy_slot<Policy>&>(policies_).value;
+  }
+  optim::loss_scale& scaler() requires scales_loss { return policy_state<precision>(); }
+  double loss_scale() const {
+    if constexpr (scales_loss)
+      return static_cast<policy_slot<precision> const&>(policies_).value.scale;
+    else
+      return 1;
+  }
   train::progress const& progress() const { return progress_; }
   steps total() const { return total_; }
   static constexpr std::int64_t micro_samples() { return R.batch.micro.count; }
 
-  /// Rate of the update that comes next.
+  /// Rate of the update that comes next: a function of the step, and of the schedule's state where it keeps one.
   double learning_rate() const {
-    return recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch));
+    using schedule = std::remove_cvref_t<decltype(R.schedule)>;
+    double const rate = recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch));
+    if constexpr (requires(policy_slot<schedule> const& slot) { R.schedule.adjusted(rate, slot.value); })
+      return recipe_.schedule.adjusted(rate, static_cast<policy_slot<schedule> const&>(policies_).value);
+    else
+      return rate;
   }
   /// Sum of squares of one chunk of the gradient.
   double& squares(std::int64_t chunk) { return squares_[std::size_t(chunk)]; }
@@ -77,40 +91,25 @@ class trainer : public checked<R> {
   double norm() const {
     double total = 0;
     for (double s : squares_) total += s;
-    return std::sqrt(total) / scaler_.scale;
+    return std::sqrt(total) / loss_scale();
   }
-  void advance(data::micro_batch const& batch, std::int64_t count) {
+  /// After a step: progress, and the policies whose state follows the run (`end_of_step(state, report)`).
+  template <class Report>
+  void advance(data::micro_batch const& batch, Report const& report) {
     ++progress_.step;
-    progress_.tokens += count;
+    progress_.tokens += report.count;
     progress_.cursor = batch.next;
+    for_each_axis(recipe_, [&](auto, auto const& policy) {
+      using policy_type = std::remove_cvref_t<decltype(policy)>;
+      if constexpr (state_of<policy_type>::exists)
+        if constexpr (requires { policy.end_of_step(policy_state<policy_type>(), report); })
+          policy.end_of_step(policy_state<policy_type>(), report);
+    });
   }
 
-  /// Everything that a checkpoint must hold, as a typed list; the schema is derived from it.
+  /// Everything that a checkpoint must hold, as a typed list computed from the types of what is here.
   auto components() {
-    auto always =
-        std::tuple{parameter_component{engine_.master(), &engine_.places()},
-                   optimizer_component<optimizer>{&optimizer_, &engine_.places()}, progress_component{&progress_}};
-    auto scaling = [&] {
-      if constexpr (scales_loss)
-        return std::tuple{loss_scale_component{&scaler_}};
-      else
-        return std::tuple{};
-    }();
-    auto own = [&] {
-      if constexpr (requires(detail::probe & p) { engine_.visit_state(p); })
-        return std::tuple{engine_component<engine_type>{&engine_}};
-      else
-        return std::tuple{};
-    }();
-    auto all = std::tuple_cat(always, scaling, own);
-    constexpr bool saved = []<class... C>(std::type_identity<std::tuple<C...>>) {
-      return (saved_component<C> && ...);
-    }(std::type_identity<std::remove_cvref_t<decltype(all)>>{});
-    static_assert(
-        saved,
-        "[tenon.state_saved] a component of the training state has no visit(component&, visitor&); a run that "
-        "cannot save all of its state cannot resume exactly. Write visit beside its type; see train/component.hpp");
-    return all;
+    return components_of<engine_type, optimizer>(engine_, optimizer_, progress_, policies_);
   }
 
  private:
@@ -126,11 +125,13 @@ class trainer : public checked<R> {
   steps total_;
   exec::cpu::team team_;
   engine_type engine_;
+  // Training state, all of it in components().
   typename optimizer::state optimizer_;
+  policy_states<recipe_type> policies_;
+  train::progress progress_;
+  // Rebuilt, or overwritten before it is read.
   std::vector<optim::region> regions_;
   std::vector<double> squares_;
-  optim::loss_scale scaler_;
-  train::progress progress_;
 };
 
 }  // namespace tenon::train
