@@ -39,6 +39,20 @@ TEST("a finished run started again does nothing and says so by ending well") {
   std::string printed;
   REQUIRE(finish<tiny>(p, "run", {}, printed) == 0);
   auto const before = tensors(p.checkpoint("run", 24));
+  // The three digests, whole, are in the program itself, the log, TensorBoard's file and the checkpoint.
+  auto const d = digests(tiny);
+  auto const holds = [](std::filesystem::path const& file, std::string const& text) {
+    return bytes_of(file).find(text) != std::string::npos;
+  };
+  EXPECT(holds("/proc/self/exe", "tenon recipe: identity " + d.identity + " layout " + d.layout + " numbers " + d.numbers));
+  bool in_events = false;
+  for (auto const* one : {&d.identity, &d.layout}) {
+    EXPECT(holds(p.root / "run" / "log.jsonl", *one));
+    EXPECT(holds(p.checkpoint("run", 24) / "manifest.json", *one));
+    for (auto const& file : std::filesystem::directory_iterator(p.root / "run" / "tensorboard"))
+      in_events = in_events || holds(file.path(), *one);
+    EXPECT(in_events);
+  }
   REQUIRE(finish<tiny>(p, "run", {}, printed) == 0);
   EXPECT(printed.find("resumed     at step 24") != std::string::npos);
   EXPECT(printed.find("this run is complete") != std::string::npos);

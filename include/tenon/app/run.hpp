@@ -173,6 +173,9 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
 
   outputs out(facts.run, r, resumed || earlier ? trainer.progress().step + 1 : 0);
   out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
+  auto const d = digests(r);
+  out.describe({trainer.progress().step, "run/digests",
+                "identity " + d.identity + "  layout " + d.layout + "  numbers " + d.numbers});
   session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out);
   data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
   if (train::loop(trainer, batches, host) == train::outcome::interrupted) {
@@ -224,7 +227,10 @@ requires(is_legal(R)) int run(int argc, char const* const* argv) {
     return fail(e, exit_code::refused);
   }
   int const threads = c.threads > 0 ? c.threads : app::default_threads();
-  if (c.help) return std::fputs(usage(r, argc > 0 ? argv[0] : "trainer").c_str(), stdout), 0;
+  if (c.help) {
+    std::string const text = usage(r, argc > 0 ? argv[0] : "trainer");
+    return std::printf("%s\n%s\n", text.c_str(), compiled_digests<R>.text()), 0;
+  }
   try {
     return static_cast<int>(c.plan ? app::print_plan<R>(r, c, threads) : app::train<R>(r, c, threads));
   } catch (refused const& e) {

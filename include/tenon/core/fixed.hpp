@@ -19,9 +19,20 @@ enum class field_class {
   operational  ///< free at any time
 };
 
-/// A field that is compiled in. Converts from T and to T; where T is a class (a unit), it is one.
+/// True; does not compile for digest::none.
+template <digest D>
+consteval bool in_a_digest() {
+  static_assert(D != digest::none,
+                "[tenon.digest_given] a fixed field belongs to no digest, so runs that differ in it would look the same. "
+                "Write digest::identity or digest::layout");
+  return true;
+}
+
+/// A field that is compiled in. Converts from T and to T; where T is a class (a unit), it is one. It selects code, so it
+/// belongs to a digest: there is no fixed<T, digest::none>.
 template <class T, digest D = digest::identity>
 struct fixed {
+  static_assert(in_a_digest<D>());
   T value{};
   constexpr fixed() = default;
   constexpr fixed(T v) : value(v) {}
@@ -35,6 +46,7 @@ struct fixed {
 template <class T, digest D>
 requires std::is_class_v<T>
 struct fixed<T, D> : T {
+  static_assert(in_a_digest<D>());
   using T::T;
   constexpr fixed() = default;
   constexpr fixed(T v) : T(v) {}

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -26,12 +27,12 @@ alignas(64) inline constexpr std::uint32_t sha256_k[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-inline std::uint32_t sha256_rotate(std::uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
+constexpr std::uint32_t sha256_rotate(std::uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
 
 /// Folds `blocks` blocks of 64 bytes into `state`; plain C++.
-inline void sha256_blocks_portable(std::uint32_t* state, std::uint8_t const* p, std::size_t blocks) {
+constexpr void sha256_blocks_portable(std::uint32_t* state, std::uint8_t const* p, std::size_t blocks) {
   for (; blocks > 0; --blocks, p += 64) {
-    std::uint32_t w[64];
+    std::uint32_t w[64]{};
     for (int i = 0; i < 16; ++i) {
       w[i] = std::uint32_t(p[4 * i]) << 24 | std::uint32_t(p[4 * i + 1]) << 16 | std::uint32_t(p[4 * i + 2]) << 8 |
              std::uint32_t(p[4 * i + 3]);
@@ -105,7 +106,8 @@ inline bool sha256_has_instructions() {
 }
 #endif
 
-inline void sha256_blocks(std::uint32_t* state, std::uint8_t const* p, std::size_t blocks) {
+constexpr void sha256_blocks(std::uint32_t* state, std::uint8_t const* p, std::size_t blocks) {
+  if (std::is_constant_evaluated()) return sha256_blocks_portable(state, p, blocks);
 #if defined(__x86_64__)
   if (sha256_has_instructions()) return sha256_blocks_x86(state, p, blocks);
 #endif
@@ -137,21 +139,28 @@ class sha256 {
     held_ = bytes % 64;
     if (held_ > 0) std::memcpy(block_, p + (bytes - held_), held_);
   }
-  /// Adds the characters of `text`.
-  void update(std::string_view text) { update(text.data(), text.size()); }
+  /// Adds the characters of `text`; the compiler can, too.
+  constexpr void update(std::string_view text) {
+    if (!std::is_constant_evaluated()) return update(text.data(), text.size());
+    for (char const c : text) {
+      block_[held_++] = static_cast<std::uint8_t>(c);
+      ++total_;
+      if (held_ == 64) detail::sha256_blocks(state_, block_, 1), held_ = 0;
+    }
+  }
 
   /// The 32 bytes of the digest of everything added so far.
-  digest_type digest() const {
-    std::uint32_t state[8];
-    std::memcpy(state, state_, sizeof state);
+  constexpr digest_type digest() const {
+    std::uint32_t state[8]{};
+    for (int i = 0; i < 8; ++i) state[i] = state_[i];
     std::uint8_t tail[128] = {};
-    std::memcpy(tail, block_, held_);
+    for (std::size_t i = 0; i < held_; ++i) tail[i] = block_[i];
     tail[held_] = 0x80;
     std::size_t const blocks = held_ < 56 ? 1 : 2;
     std::uint64_t const bits = total_ * 8;
     for (int i = 0; i < 8; ++i) tail[blocks * 64 - 1 - i] = std::uint8_t(bits >> (8 * i));
     detail::sha256_blocks(state, tail, blocks);
-    digest_type out;
+    digest_type out{};
     for (int i = 0; i < 32; ++i) out[i] = std::uint8_t(state[i / 4] >> (24 - 8 * (i % 4)));
     return out;
   }

@@ -58,6 +58,11 @@ std::vector<described_field> describe_fields(Recipe const& r) {
   return lines;
 }
 
+/// "set here", "inherited" or "default".
+constexpr std::string_view name_of(origin o) {
+  return o == origin::set_here ? "set here" : o == origin::inherited ? "inherited" : "default";
+}
+
 /// A table of a recipe: path, value, class (fixed, trajectory, operational) and origin (set here, inherited, default).
 template <class Recipe>
 std::string describe(Recipe const& r) {
@@ -69,13 +74,24 @@ std::string describe(Recipe const& r) {
   }
   std::string all;
   for (auto const& l : lines) {
-    std::string_view const from = l.from == origin::set_here    ? "set here"
-                                  : l.from == origin::inherited ? "inherited"
-                                                                : "default";
     std::string const kind = l.choice ? "policy" : to_text(l.classification);
     all += l.path + std::string(path_width - l.path.size() + 2, ' ') + l.value +
            std::string(value_width - l.value.size() + 2, ' ') + kind + std::string(13 - kind.size(), ' ') +
-           std::string(from) + "\n";
+           std::string(name_of(l.from)) + "\n";
+  }
+  return all;
+}
+
+/// The same as a Markdown table, with the digest of each line beside its class.
+template <class Recipe>
+std::string describe_markdown(Recipe const& r) {
+  std::string all = "| field | value | class | digest | from |\n| --- | --- | --- | --- | --- |\n";
+  for (auto const& l : describe_fields(r)) {
+    std::string value;
+    for (char const c : l.value) value += (c == '|' ? "\\" : "") + std::string(1, c);
+    all += "| `" + l.path + "` | " + (value.empty() ? "" : "`" + value + "`") + " | " +
+           (l.choice ? "policy" : to_text(l.classification)) + " | " + to_text(l.belongs_to) + " | " +
+           std::string(name_of(l.from)) + " |\n";
   }
   return all;
 }

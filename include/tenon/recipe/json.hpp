@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tenon/recipe/describe.hpp"
 #include "tenon/recipe/fields.hpp"
 
 namespace tenon {
@@ -145,6 +146,17 @@ inline nlohmann::ordered_json fields_to_json(std::vector<field_entry> const& lis
                    {"class", to_text(f.classification)},
                    {"digest", to_text(f.belongs_to)},
                    {"choice", f.choice}});
+  return all;
+}
+
+/// What describe(recipe) prints, as an array of objects: path, value, class, digest, choice and from.
+template <class Recipe>
+nlohmann::ordered_json describe_json(Recipe const& r) {
+  auto all = nlohmann::ordered_json::array();
+  for (auto const& l : describe_fields(r)) {
+    all.push_back(fields_to_json({l}).front());
+    all.back()["from"] = std::string(name_of(l.from));
+  }
   return all;
 }
 

@@ -38,7 +38,7 @@ struct bf16 {
   static constexpr std::string_view kind = "bf16";
   static constexpr dtype compute = dtype::bf16;
   static constexpr dtype_plan plan{.parameter = dtype::bf16, .compute = dtype::bf16};
-  fixed<bool, digest::none> emulated = false;  ///< allow a target that computes bf16 by emulation
+  fixed<bool, digest::layout> emulated = false;  ///< allow a target that computes bf16 by emulation
 };
 
 /// Layers in half precision with dynamic loss scaling (growth and back-off, Micikevicius et al. 2018); gradients,
@@ -48,7 +48,7 @@ struct fp16 {
   static constexpr std::string_view kind = "fp16";
   static constexpr dtype compute = dtype::fp16;
   static constexpr dtype_plan plan{.parameter = dtype::fp16, .compute = dtype::fp16};
-  fixed<bool, digest::none> emulated = false;  ///< allow a target that computes fp16 by emulation
+  fixed<bool, digest::layout> emulated = false;  ///< allow a target that computes fp16 by emulation
   double initial_scale = 65536.0;              ///< loss scale of the first step
   double growth = 2.0;                         ///< factor after growth_interval good steps
   double backoff = 0.5;                        ///< factor after an overflow; the step is skipped

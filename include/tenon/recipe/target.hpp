@@ -76,7 +76,7 @@ struct cpu {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "cpu";
   static constexpr bool native_bf16 = false, native_fp16 = false;
-  fixed<bytes, digest::none> memory = bytes{std::int64_t{4} << 30};  ///< memory the run may use; default 4 GiB
+  fixed<bytes, digest::layout> memory = bytes{std::int64_t{4} << 30};  ///< memory the run may use; default 4 GiB
   constexpr target_facts facts() const { return {device_kind::cpu, memory.get(), 50, 0, 0}; }
 };
 
