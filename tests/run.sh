@@ -1,4 +1,4 @@
-# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, clang, package or bench.
+# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, zero, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
 rooms=(core recipe legality plan data observe checkpoint nn models exec optim train app deploy docs proof)
@@ -102,11 +102,11 @@ run_tests() {
       --update) export TENON_UPDATE_DOCS=1 ;;  # pages that are printed by tests are written instead of compared
       -*) die "'$word' is no option of './tenon test'; there are --live, --full and --update" ;;
       *) word=${word//-/_}
-         [[ " ${rooms[*]} compile_fail clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail clang package bench"
+         [[ " ${rooms[*]} compile_fail zero clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail zero clang package bench"
          suites+=("$word") ;;
     esac
   done
-  [ ${#suites[@]} -gt 0 ] || suites=("${rooms[@]}" compile_fail clang package bench)
+  [ ${#suites[@]} -gt 0 ] || suites=("${rooms[@]}" compile_fail zero clang package bench)
   packages 'the test of a second compiler' '{ has clang++-14 || has clang++; } : clang'
   prepare
   venv testenv "${test_wheels[@]}"
@@ -119,7 +119,7 @@ run_tests() {
   verdict setup 0 0 "$start" ''
   since=$EPOCHREALTIME targets=()  # all at once, which keeps every core busy; what does not compile is told by its suite
   for room in "${suites[@]}"; do
-    compgen -G "$root/tests/$room/*.cpp" >/dev/null && [ "$room" != compile_fail ] && targets+=("test_$room")
+    compgen -G "$root/tests/$room/*.cpp" >/dev/null && [[ $room != compile_fail && $room != zero ]] && targets+=("test_$room")
     [ "$room" != legality ] || targets+=(test_legality_trainers)
   done
   if [ ${#targets[@]} -gt 0 ]; then
@@ -132,7 +132,7 @@ run_tests() {
   for room in "${suites[@]}"; do
     since=$EPOCHREALTIME
     case $room in
-      compile_fail | package | bench) ctest_suite "$room" "^$room[.]" ;;
+      compile_fail | zero | package | bench) ctest_suite "$room" "^$room[.]" ;;
       clang) clang_suite ;;
       legality) legality_suite ;;
       *)
