@@ -7,6 +7,9 @@
 
 namespace tenon::optim {
 
+/// What moments are kept in.
+using moment_type = float;
+
 /// The moments of an optimizer: `N` flat fp32 buffers, each in the layout of the parameters, zero at the start. As a field
 /// of an engine's `state` it is saved under PARAMETER.NAME, with the names of engine::moment_names.
 template <std::size_t N>
@@ -15,7 +18,7 @@ class moments {
   moments() noexcept {}  // written out: g++ 12 fails on the defaulted one inside an aggregate that is reflected
   /// Room for `size` elements each.
   explicit moments(std::int64_t size) {
-    for (auto& one : all_) one = exec::buffer(size * 4);
+    for (auto& one : all_) one = exec::buffer(size * std::int64_t(sizeof(moment_type)));
   }
   moments(moments&&) noexcept = default;
   moments& operator=(moments&&) noexcept = default;

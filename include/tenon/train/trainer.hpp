@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tenon/data/prefetcher.hpp"
+#include "tenon/exec/dtypes.hpp"
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/optim/adamw.hpp"
 #include "tenon/optim/norm.hpp"
@@ -27,6 +28,15 @@ struct engine_for {
   }
 };
 
+/// True; does not compile where a static model's buffers have other dtypes than the precision states.
+template <class Engine, class Precision>
+consteval bool dtypes_are_stated() {
+  if constexpr (requires { typename Engine::model; })
+    return sizeof(exec::dtypes_as_planned<typename Engine::model, typename Engine::compute, Precision>) > 0;
+  else
+    return true;
+}
+
 /// A training run's whole state and the numbers that drive it. `R` gives the types and everything that is compiled in;
 /// `r`, a value of the same type, the numbers of this run, command line included.
 template <auto const& R>
@@ -37,6 +47,7 @@ class trainer : public checked<R> {
   using maker = engine_for<std::remove_cvref_t<decltype(R.model)>>;
   using engine_type = typename maker::template type<R>;
   using optimizer = optim::engine<std::remove_cvref_t<decltype(R.optimizer)>>;
+  static_assert(dtypes_are_stated<engine_type, precision>());
   static constexpr bool scales_loss = std::is_same_v<precision, tenon::precision::fp16>;
 
   /// `total`: steps of the horizon, resolved against the data.
