@@ -190,7 +190,7 @@ void no_component_is_optional() {
 
 }  // namespace
 
-TEST("R1, R5, R6: a build that forgets one component of the state does not replay; which there are follows from the types") {
+TEST("R5, R6: a build that forgets one component of the state does not replay; which there are follows from the types") {
   SUBCASE("fp16 with loss scaling: parameters, optimizer, progress, loss scale") { no_component_is_optional<tiny::fp16, 4>(); }
   SUBCASE("a schedule of one's own with state") { no_component_is_optional<tiny::adaptive, 4>(); }
 }
@@ -254,7 +254,7 @@ TEST("a checkpoint of another shape or precision is refused by the tensor's name
   EXPECT_THROWS_WITH(train::load_state(at, other), "has no tensor 'loss_scale.scale'");
 }
 
-TEST("K2, K3: a checkpoint goes into a deeper model by a migration, and by nothing else") {
+TEST("K3: a checkpoint goes into a deeper model by a migration, and by nothing else") {
   tiny::directory const before, after, elsewhere;
   train::trainer<shallow> t(shallow, 1, 20_steps);
   tiny::run(t, 6);
@@ -292,4 +292,43 @@ TEST("K2, K3: a checkpoint goes into a deeper model by a migration, and by nothi
   EXPECT_THROWS_WITH((migrate<shallow, deep>(elsewhere.path, elsewhere.path / "new")), "holds no checkpoint");
   EXPECT_THROWS_WITH((migrate<shallow, deep>(after.path, elsewhere.path)), "model.layers is 3 in it and 2 in that recipe");
   static_assert(!app::has_migration<deep, shallow>);
+}
+
+namespace {
+
+template <class A, class B>
+concept adds = requires(A a, B b) {
+  a + b;
+};
+template <class A, class B>
+concept accumulates = requires(A a, B b) {
+  a += b;
+};
+template <class A, class B>
+concept divides = requires(A a, B b) {
+  a / b;
+};
+using train::mean_loss, train::sum_count;
+
+// What must not compile: a mean of means. Losses are put together as sums.
+static_assert(!adds<mean_loss, mean_loss> && !adds<mean_loss, double> && !adds<double, mean_loss>);
+static_assert(!accumulates<double&, mean_loss> && !divides<mean_loss, double> && !divides<mean_loss, int>);
+static_assert(!std::is_constructible_v<mean_loss, double> && !std::is_constructible_v<mean_loss, sum_count>);
+static_assert(adds<sum_count, sum_count> && accumulates<sum_count&, sum_count> && !divides<sum_count, double>);
+static_assert(!std::is_convertible_v<sum_count, double> && !adds<sum_count, mean_loss>);
+
+}  // namespace
+
+TEST("N1, N6: only the step divides a loss; unequal counts add up as sums") {
+  train::trainer<tiny::fp32> t(tiny::fp32, 1, 20_steps);
+  auto const reports = tiny::run(t, 3);
+  sum_count all;
+  for (auto const& r : reports) {
+    EXPECT_EQ(double(r.loss), r.total.sum() / double(r.count));
+    EXPECT_EQ(r.total.count(), r.count);
+    all += r.total;
+  }
+  EXPECT(reports[0].count != reports[1].count);
+  EXPECT_EQ(all.count(), t.progress().tokens);
+  EXPECT(all == reports[0].total + reports[1].total + reports[2].total);
 }

@@ -5,13 +5,15 @@
 #include "tenon/core/error.hpp"
 #include "tenon/optim/norm.hpp"
 #include "tenon/train/rows.hpp"
+#include "tenon/train/sum_count.hpp"
 #include "tenon/train/trainer.hpp"
 
 namespace tenon::train {
 
 /// What a step found out.
 struct step_report {
-  double loss = 0;         ///< nats per token: sum over all micro-batches / count
+  mean_loss loss{};        ///< nats per token: sum over all micro-batches / count
+  sum_count total{};       ///< the sum itself, for whoever puts steps together
   std::int64_t count = 0;  ///< tokens with a target
   double learning_rate = 0;
   double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
@@ -59,7 +61,8 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   };
   t.team().run(region);
 
-  report.loss = engine.loss_sum() / double(report.count > 0 ? report.count : 1);
+  report.total = {engine.loss_sum(), report.count};
+  report.loss = mean_loss(report.total);
   report.skipped = !std::isfinite(report.gradient_norm);
   bool lost = report.skipped;
   if constexpr (Trainer::scales_loss) {
