@@ -94,10 +94,14 @@ def foreign_calls(binary):
     calls = {}
     for name, lines in symbols(binary):
         for line in lines:
-            target = re.match(r"(?:notrack )?(?:bnd )?(?:call|jmp)q?\s+(?:\*(\S+)|[0-9a-f]+ <(.*?)(?:\+0x[0-9a-f]+)?>)", line)
-            if target and (target.group(1) or target.group(2) != name):
-                calls.setdefault(name, set()).add("*" + target.group(1) if target.group(1) else target.group(2))
+            target = re.match(r"(?:notrack )?(?:bnd )?(?:call|jmp)q?\s+(?:\*(\S+)|[0-9a-f]+ <(.*)>$)", line)
+            if target:
+                to = "*" + target.group(1) if target.group(1) else re.sub(r"\+0x[0-9a-f]+$", "", target.group(2))
+                if to != name:
+                    calls.setdefault(name, set()).add(to)
     reached, ahead, foreign = set(), [name for name in calls if "generic_pass" in name], set()
+    if not ahead:
+        return ["the pass was not found"]
     while ahead:
         name = ahead.pop()
         if name in reached:
