@@ -11,10 +11,10 @@ namespace {
 
 namespace tn = tenon;
 inline constexpr auto shallow = tiny::fp32;
-// [migration]
+// [deeper]
 inline constexpr auto deep = shallow.edit([](auto& r) { r.model.layers = 3; });
+// [/deeper]
 
-// [/migration]
 }  // namespace
 
 // [migration]
