@@ -96,6 +96,7 @@ trainable = all
 )");
   EXPECT_EQ(tn::canonical(tiny, tn::digest::layout), R"(tenon recipe 1 layout
 target = cpu
+target.memory = 8589934592_bytes
 batch.micro = 4_samples
 memory = keep
 parallel = single
@@ -121,7 +122,7 @@ schedule.floor = 0.1
 seed = seed
 seed.value = 1
 )");
-  EXPECT_EQ(tn::digests(tiny).layout, "11074c591f057fae5df202ba99322462cd3ef560f1d48f1734841cc865b98046");
+  EXPECT_EQ(tn::digests(tiny).layout, "2f1f596c11222dd171f07b8fe47ecb23c75639af01c7c480c1afd8ce5d6f5b5e");
 }
 
 TEST("each digest follows its own fields") {
