@@ -1,6 +1,6 @@
 """Writes the golden files of this directory: what torch and transformers compute, in a form small enough to keep.
 
-    python make_goldens.py [DIRECTORY]        (needs torch, transformers, safetensors, numpy; downloads nothing)
+    python make_goldens.py [DIRECTORY [NAME...]]     (needs torch, transformers, safetensors, numpy; downloads nothing)
 
 `./tenon test --live` makes them anew and compares (tests/live). Inputs come from numpy's legacy generator, whose stream is
 frozen, so that every version of torch sees the same numbers.
@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
+
+import parity
 
 torch.set_num_threads(1)
 STEPS, DECAYED, UNDECAYED, CYCLE = 100, 211, 109, 10
@@ -212,9 +214,13 @@ FILES = {
     "sampling": sampling,
     "llama_untied": lambda: llama(tied=False, kv_heads=2, seed=4),
     "llama_tied": lambda: llama(tied=True, kv_heads=1, seed=5),
+    **parity.FILES,
 }
 
 if __name__ == "__main__":
     where = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+    only = sys.argv[2:]  # names of files; none: all
     for name, make in FILES.items():
+        if only and name not in only:
+            continue
         save_file({k: np.ascontiguousarray(v) for k, v in make().items()}, os.path.join(where, name + ".safetensors"))

@@ -11,7 +11,7 @@ using namespace tenon;
 namespace {
 
 template <int Kv, bool Tied, int Every = 0>
-using model = models::deepseek_llm<96, 48, 3, 6, Kv, 80, 64, Tied, nn::bits(1e-6), Every>;
+using dense = models::deepseek_llm<96, 48, 3, 6, Kv, 80, 64, Tied, nn::bits(1e-6), Every>;
 
 template <class Model, class Compute>
 struct rig {
@@ -100,23 +100,23 @@ void compare(int threads, int kv_heads, double loss_tolerance, double gradient_t
 }  // namespace
 
 TEST("loss and every gradient equal autograd's: fp32, 1e-5 relative") {
-  SUBCASE("untied, grouped queries, two members") { compare<model<2, false>, float>(2, 2, 1e-5, 1e-5); }
-  SUBCASE("tied, one member") { compare<model<6, true>, float>(1, 6, 1e-5, 1e-5); }
-  SUBCASE("tied, one key head, three members") { compare<model<1, true>, float>(3, 1, 1e-5, 1e-5); }
-  SUBCASE("recomputing each block") { compare<model<2, false, 1>, float>(2, 2, 1e-5, 1e-5); }
-  SUBCASE("recomputing segments of two") { compare<model<2, false, 2>, float>(2, 2, 1e-5, 1e-5); }
+  SUBCASE("untied, grouped queries, two members") { compare<dense<2, false>, float>(2, 2, 1e-5, 1e-5); }
+  SUBCASE("tied, one member") { compare<dense<6, true>, float>(1, 6, 1e-5, 1e-5); }
+  SUBCASE("tied, one key head, three members") { compare<dense<1, true>, float>(3, 1, 1e-5, 1e-5); }
+  SUBCASE("recomputing each block") { compare<dense<2, false, 1>, float>(2, 2, 1e-5, 1e-5); }
+  SUBCASE("recomputing segments of two") { compare<dense<2, false, 2>, float>(2, 2, 1e-5, 1e-5); }
 }
 
 TEST("16-bit compute agrees with autograd on the same rounded weights") {
-  SUBCASE("bf16: 8 bits of mantissa") { compare<model<2, false>, nn::bf16>(2, 2, 5e-3, 6e-2); }
-  SUBCASE("fp16: 11 bits") { compare<model<2, true>, nn::fp16>(2, 2, 1e-3, 6e-3); }
+  SUBCASE("bf16: 8 bits of mantissa") { compare<dense<2, false>, nn::bf16>(2, 2, 5e-3, 6e-2); }
+  SUBCASE("fp16: 11 bits") { compare<dense<2, true>, nn::fp16>(2, 2, 1e-3, 6e-3); }
 }
 
 TEST("recomputation changes no bit") {
   std::vector<random_batch> const batches{{4, 40, 96, 1}, {2, 40, 96, 2}};
-  rig<model<2, false>, nn::bf16> keep(2);
-  rig<model<2, false, 1>, nn::bf16> each(2);
-  rig<model<2, false, 2>, nn::bf16> segments(2);
+  rig<dense<2, false>, nn::bf16> keep(2);
+  rig<dense<2, false, 1>, nn::bf16> each(2);
+  rig<dense<2, false, 2>, nn::bf16> segments(2);
   double const loss = keep.step(batches);
   EXPECT_EQ(loss, each.step(batches));
   EXPECT_EQ(loss, segments.step(batches));
@@ -135,7 +135,7 @@ TEST("N1: micro-batches with unequal token counts give the gradient of one big b
     to->insert(to->end(), from->begin(), from->end());
   both.samples = 4;
   REQUIRE(a.count() != b.count());
-  rig<model<2, false>, float> parts(2), whole(2);
+  rig<dense<2, false>, float> parts(2), whole(2);
   EXPECT_NEAR(parts.step({a, b}), whole.step({both}), 1e-6);
   double difference = 0, norm = 0;
   for (std::int64_t i = 0; i < parts.store.size; ++i) {
@@ -147,7 +147,7 @@ TEST("N1: micro-batches with unequal token counts give the gradient of one big b
 
 TEST("the same bits every time, for the same number of members") {
   std::vector<random_batch> const batches{{4, 40, 96, 1}};
-  rig<model<2, false>, float> one(2), two(2);
+  rig<dense<2, false>, float> one(2), two(2);
   EXPECT_EQ(one.step(batches), two.step(batches));
   EXPECT(std::memcmp(one.store.gradient(), two.store.gradient(), std::size_t(one.store.size) * 4) == 0);
 }

@@ -46,11 +46,16 @@ void check_policy(std::string const& page, Policy policy) {
   DOCTEST_INFO("policy " << axis << "::" << kind);
   REQUIRE(!text.empty());
   int fields = 0;
-  auto one_field = [&](std::string_view name, auto const& member) {
+  auto one_field = [&](auto const& self, std::string const& name, auto const& member) -> void {
+    using member_type = std::remove_cvref_t<decltype(member)>;
+    if constexpr (!tn::is_leaf<member_type> && !tn::fields::is_array<member_type>::value) {  // fields inside a field
+      tn::for_each_field(member, [&](std::string_view inner, auto const& one) { self(self, name + "." + std::string(inner), one); });
+      return;
+    } else {
     using traits = tn::field_traits<std::remove_cvref_t<decltype(member)>>;
     using value_type = typename traits::value_type;
     ++fields;
-    std::string const row = "| `" + std::string(name) + "` | " + tn::to_text(traits::classification) + " | " +
+    std::string const row = "| `" + name + "` | " + tn::to_text(traits::classification) + " | " +
                             tn::to_text(traits::belongs_to) + " | ";
     DOCTEST_INFO("row " << row);
     auto const at = text.find(row);
@@ -66,11 +71,12 @@ void check_policy(std::string const& page, Policy policy) {
       tn::parse_text(written, read);
       EXPECT_EQ(tn::to_text(read), tn::to_text(value));
     }
+    }
   };
   if constexpr (tn::is_leaf<Policy>)
-    one_field(kind, policy);
+    one_field(one_field, kind, policy);
   else
-    tn::for_each_field(policy, one_field);
+    tn::for_each_field(policy, [&](std::string_view name, auto const& member) { one_field(one_field, std::string(name), member); });
   EXPECT_EQ(count_rows(text), fields);
   bool const usual = std::is_same_v<Policy, tn::default_policy_t<typename Policy::axis>>;
   std::string const name = axis == kind ? kind : axis + "::" + kind;

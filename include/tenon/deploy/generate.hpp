@@ -21,10 +21,10 @@ class generator {
   static constexpr int most_texts = 8;
 
   /// Room for `texts` (at most most_texts) texts of at most `length` tokens.
-  generator(std::int64_t length, int members, double rope_theta, int texts = 1)
+  generator(std::int64_t length, int members, nn::rotation const& turn, int texts = 1)
       : length_(std::min<std::int64_t>(length, Model::positions)),
         texts_(std::clamp(texts, 1, most_texts)),
-        memory_(std::max(length_, texts_), members, length_, rope_theta),
+        memory_(std::max(length_, texts_), members, length_, turn),
         cache_memory_(nn::activation_bytes<cache_type>(cache_rows(), members)) {
     nn::bind_activations(cache_, cache_memory_.data(), cache_rows(), members);
     for (std::int64_t i = 0; i < length_; ++i) positions_.push_back(std::int32_t(i)), start_.push_back(0);

@@ -5,6 +5,7 @@
 #include "tenon/exec/buffer.hpp"
 #include "tenon/exec/workspace.hpp"
 #include "tenon/nn/layout.hpp"
+#include "tenon/nn/rotation.hpp"
 
 namespace tenon::exec {
 
@@ -36,11 +37,17 @@ struct activations {
     return nn::align_up(
         std::max(linear_workspace(Model::widest, Model::hidden), attention_workspace(keys, Model::head_dim)), 16);
   }
-  static constexpr std::int64_t rotary_bytes =
-      2 * nn::align_up(std::int64_t{Model::positions} * (Model::head_dim / 2) * 4);
+  /// Width of the part of a head that is rotated: all of it unless the model says otherwise.
+  static constexpr int rotary_dim = [] {
+    if constexpr (requires { Model::rotary_dim; })
+      return Model::rotary_dim;
+    else
+      return Model::head_dim;
+  }();
+  static constexpr std::int64_t rotary_bytes = 2 * nn::align_up(std::int64_t{Model::positions} * (rotary_dim / 2) * 4);
 
   /// `num_rows`: the largest micro-batch; `keys`: the longest sequence (with a cache: the longest text).
-  activations(std::int64_t num_rows, int members, std::int64_t keys, double rope_theta)
+  activations(std::int64_t num_rows, int members, std::int64_t keys, nn::rotation const& turn)
       : memory_(bytes(num_rows, members, keys)), workspace_stride_(workspace_floats(keys)) {
     auto* p = nn::bind_activations<backward>(saved, memory_.data(), num_rows, members);
     p = nn::bind_activations(scratch, p, num_rows, members);
@@ -48,14 +55,15 @@ struct activations {
     shared_ = workspace_ + members * workspace_stride_;
     rotary_cos = shared_ + shared_floats(num_rows);
     rotary_sin = rotary_cos + rotary_bytes / 8;
-    constexpr int half = Model::head_dim / 2;
+    constexpr int half = rotary_dim / 2;
+    auto const factor = float(turn.scaling.table_factor());
     for (int position = 0; position < Model::positions; ++position)
       for (int j = 0; j < half; ++j) {
         // As the reference implementations do, the frequency is rounded to fp32 before it meets the position.
-        float const frequency = float(1.0 / std::pow(rope_theta, double(2 * j) / Model::head_dim));
+        float const frequency = float(turn.frequency(j, rotary_dim));
         float const angle = float(position) * frequency;
-        rotary_cos[position * half + j] = std::cos(angle);
-        rotary_sin[position * half + j] = std::sin(angle);
+        rotary_cos[position * half + j] = std::cos(angle) * factor;
+        rotary_sin[position * half + j] = std::sin(angle) * factor;
       }
   }
   float* workspace(int member) const { return workspace_ + member * workspace_stride_; }

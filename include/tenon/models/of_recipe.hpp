@@ -3,6 +3,7 @@
 
 #include "tenon/models/deepseek_llm.hpp"
 #include "tenon/nn/dtype.hpp"
+#include "tenon/nn/rotation.hpp"
 #include "tenon/recipe/recipe.hpp"
 
 /// From a recipe's policies to the types that the engine is made of.
@@ -32,6 +33,12 @@ template <class Policy>
 inline constexpr bool has_static_layers = requires {
   sizeof(architecture<Policy>);
 };
+
+/// The angles of a model's rotary positions.
+template <class Policy>
+nn::rotation rotation_of(Policy const& m) {
+  return {m.rope_theta, m.rope_scaling};
+}
 
 template <auto const& R>
 using of_recipe = typename architecture<std::remove_cvref_t<decltype(R.model)>>::template of<R>;

@@ -49,48 +49,93 @@ constexpr void for_each_leaf(Aggregate& a, F&& f) {
   }
 }
 
-/// Like for_each_leaf, with the dotted path of each leaf: `f(std::string const& path, leaf&)`.
+/// How often an aggregate of parameters stands one behind the other: it says `static constexpr int copies = 8` where
+/// its leaves are those of the first of 8 experts, say. On disk copy c is called PATH.c.FIELD.
+template <class Aggregate>
+constexpr int copies_of() {
+  if constexpr (requires { std::remove_const_t<Aggregate>::copies; })
+    return std::remove_const_t<Aggregate>::copies;
+  else
+    return 1;
+}
+
+/// Like for_each_leaf, with the dotted path of each leaf: `f(std::string const& path, leaf&)`; copies one by one.
 template <class Aggregate, class F>
 void for_each_named_leaf(Aggregate& a, std::string const& prefix, F&& f) {
-  for_each_field(a, [&](std::string_view name, auto& member) {
-    std::string const path = prefix + std::string(name);
-    if constexpr (leaf<std::remove_cvref_t<decltype(member)>>) {
-      f(path, member);
-    } else {
-      for_each_named_leaf(member, path + '.', f);
-    }
-  });
+  constexpr bool many = requires {
+    std::remove_const_t<Aggregate>::copies;
+  };
+  for (int c = 0; c < copies_of<Aggregate>(); ++c)
+    for_each_field(a, [&](std::string_view name, auto& member) {
+      std::string const path = prefix + (many ? std::to_string(c) + '.' : "") + std::string(name);
+      if constexpr (leaf<std::remove_cvref_t<decltype(member)>>) {
+        f(path, member);
+      } else {
+        for_each_named_leaf(member, path + '.', f);
+      }
+    });
 }
 
 /// Parameters of one layer, as a described aggregate.
 template <class Layer>
 using described_params = typename Layer::template params<described>;
 
-/// Elements of all parameters of `Layer`, each padded to a cache line of fp32 so that every tensor starts aligned.
+/// Sum of f(leaf) over an aggregate of descriptions, copies included.
+template <class Aggregate, class F>
+constexpr std::int64_t sum_over_parameters(Aggregate const& a, F const& f) {
+  if constexpr (leaf<Aggregate>) {
+    return f(a);
+  } else {
+    std::int64_t total = 0;
+    for_each_field(a, [&](std::string_view, auto const& member) { total += sum_over_parameters(member, f); });
+    return total * copies_of<Aggregate>();
+  }
+}
+/// Elements of an aggregate of descriptions, each tensor padded to a cache line of fp32 so that it starts aligned.
+template <class Described>
+constexpr std::int64_t padded_size() {
+  return sum_over_parameters(Described{}, [](auto const& p) { return align_up(p.size, alignment / 4); });
+}
+/// The same of a layer.
 template <class Layer>
 constexpr std::int64_t padded_parameters() {
-  std::int64_t total = 0;
-  described_params<Layer> d{};
-  for_each_leaf(d, [&](auto const& p) { total += align_up(p.size, alignment / 4); });
-  return total;
+  return padded_size<described_params<Layer>>();
 }
 
-/// Parameters of `Layer` without padding: what people call its size.
+/// Parameters of `Layer` without padding and state: what people call its size.
 template <class Layer>
 constexpr std::int64_t num_parameters() {
-  std::int64_t total = 0;
-  described_params<Layer> d{};
-  for_each_leaf(d, [&](auto const& p) { total += p.size; });
-  return total;
+  return sum_over_parameters(described_params<Layer>{}, [](auto const& p) {
+    return p.parameter_role == role::router_bias ? std::int64_t{0} : p.size;
+  });
 }
 
-/// Points the leaves of `p` (weights or gradients) at consecutive padded places from `base`.
+namespace detail {
+/// `state` is where the fp32 values of the same places begin; leaves of state are bound there.
 template <class Params, class T>
-constexpr void bind_parameters(Params& p, T* base) {
-  for_each_leaf(p, [&](auto& view) {
-    view.data = base;
-    base += align_up(std::remove_cvref_t<decltype(view)>::facts::size, alignment / 4);
-  });
+constexpr std::int64_t bind_from(Params& p, T* base, float* state, std::int64_t at) {
+  if constexpr (leaf<Params>) {
+    if constexpr (is_state<Params>) {
+      if (state != nullptr) p.data = state + at;
+      if constexpr (std::is_same_v<T, float>)
+        if (state == nullptr) p.data = base + at;
+    } else {
+      p.data = base + at;
+    }
+    return at + align_up(Params::facts::size, alignment / 4);
+  } else {
+    auto const start = at;
+    for_each_field(p, [&](std::string_view, auto& member) { at = bind_from(member, base, state, at); });
+    return start + (at - start) * copies_of<Params>();
+  }
+}
+}  // namespace detail
+
+/// Points the leaves of `p` (weights or gradients) at consecutive padded places from `base`. `state`: the master values
+/// of the same places, for weights with state (where base is fp32, it serves both).
+template <class Params, class T>
+constexpr void bind_parameters(Params& p, T* base, float* state = nullptr) {
+  detail::bind_from(p, base, state, 0);
 }
 
 /// A place in a flat buffer with the facts that the optimizer, the initialiser and the checkpoint need.

@@ -135,20 +135,52 @@ struct gradient {
   float beta = 0;
 };
 
+/// A vector that is trained without a gradient, such as a router's bias: fp32 in every precision, on disk with the
+/// parameters, moved by its layer's `end_of_step` alone. In place of a gradient the step gathers what that rule needs
+/// (`gradient`, same size, same first-writer rule), so whoever sums gradients over micro-batches and ranks sums it, too.
+template <int Size>
+struct state {
+  using leaf = state;
+  using facts = parameter_facts<1, Size, 1, role::router_bias, initializer::zeros>;
+  float* data = nullptr;
+};
+template <class Leaf>
+inline constexpr bool is_state = false;
+template <int Size>
+inline constexpr bool is_state<state<Size>> = true;
+
 /// A `params` aggregate is written once, as a template over a family, and seen three ways.
 struct described {
   template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
   using matrix = description<Rows, Cols, Role, Init, Rank>;
+  template <int Size>
+  using vector_state = description<1, Size, role::router_bias, initializer::zeros, 1>;
 };
 template <class T>
 struct weights {
   template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
   using matrix = weight<T, Rows, Cols, Role, Init, Rank>;
+  template <int Size>
+  using vector_state = state<Size>;
 };
 struct gradients {
   template <int Rows, int Cols, role Role, initializer Init, int Rank = 2>
   using matrix = gradient<Rows, Cols, Role, Init, Rank>;
+  template <int Size>
+  using vector_state = gradient<1, Size, role::router_bias, initializer::zeros, 1>;
 };
+
+/// Outputs [First, First + Count) of a projection: rows of a matrix [Out, In] lie one behind the other.
+template <int First, int Count, class T, int N, int K, role R, initializer I, int D>
+constexpr weight<T, Count, K, R, I, D> outputs(weight<T, N, K, R, I, D> const& w) {
+  static_assert(First >= 0 && First + Count <= N);
+  return {advance(w.data, std::int64_t{First} * K)};
+}
+template <int First, int Count, int N, int K, role R, initializer I, int D>
+constexpr gradient<Count, K, R, I, D> outputs(gradient<N, K, R, I, D> const& g) {
+  static_assert(First >= 0 && First + Count <= N);
+  return {advance(g.data, std::int64_t{First} * K), g.beta};
+}
 
 template <class T>
 concept leaf = requires {

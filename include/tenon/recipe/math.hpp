@@ -33,6 +33,19 @@ constexpr double sqrt(double x) {
   }
 }
 
+/// Natural logarithm of a finite x > 0, to 2 ulp or so: x = m * 2^e with m in [1/sqrt 2, sqrt 2], then
+/// ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+constexpr double log(double x) {
+  constexpr double ln2 = 0.69314718055994530942;
+  int e = 0;
+  while (x > 1.41421356237309504880) x /= 2, ++e;
+  while (x < 0.70710678118654752440) x *= 2, --e;
+  double const t = (x - 1) / (x + 1), t2 = t * t;
+  double sum = 0;
+  for (int k = 23; k >= 3; k -= 2) sum = (sum + 1.0 / k) * t2;
+  return e * ln2 + 2 * (t + t * sum);
+}
+
 /// Share of the way from update number `from` to the last, `total`; 1 beyond it and where there is no way to go.
 constexpr double progress(std::int64_t n, std::int64_t from, std::int64_t total) {
   if (n >= total || total <= from) return 1;

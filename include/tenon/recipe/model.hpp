@@ -4,6 +4,7 @@
 
 #include "tenon/core/fixed.hpp"
 #include "tenon/recipe/axes.hpp"
+#include "tenon/recipe/rope.hpp"
 
 namespace tenon::model {
 
@@ -24,6 +25,7 @@ struct deepseek_llm {
   fixed<int> positions = 4096;         ///< longest sequence
   fixed<bool> tied = false;            ///< the head shares the embedding's matrix
   fixed<double> rope_theta = 10000.0;  ///< base of the rotary frequencies
+  model::rope_scaling rope_scaling{};  ///< longer texts than those of the first training
   fixed<double> norm_eps = 1e-6;       ///< epsilon of RMSNorm
   double init_std = 0.02;              ///< standard deviation of the normal initialiser
 

@@ -17,8 +17,8 @@ class static_engine {
   using executor = exec::cpu::executor<Compute>;
 
   /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample.
-  static_engine(std::int64_t num_rows, std::int64_t keys, int members, double rope_theta)
-      : num_rows_(num_rows), memory_(num_rows, members, keys, rope_theta), places_(exec::parameter_places<Model>()) {}
+  static_engine(std::int64_t num_rows, std::int64_t keys, int members, nn::rotation const& turn)
+      : num_rows_(num_rows), memory_(num_rows, members, keys, turn), places_(exec::parameter_places<Model>()) {}
 
   std::vector<nn::parameter_place> const& places() const { return places_; }
   std::int64_t size() const { return store_.size; }  ///< elements of the flat buffers

@@ -1,0 +1,20 @@
+// expect: \[tenon\.rope_scaling_given\] model\.rope_scaling has a factor
+#include <tenon/recipe.hpp>
+
+namespace tn = tenon;
+using namespace tenon::literals;
+using tn::model::rope_type;
+
+inline constexpr auto mine = tn::recipe(tn::model::deepseek_llm{
+    .vocab = 512,
+    .hidden = 64,
+    .layers = 2,
+    .heads = 4,
+    .intermediate = 172,
+#ifdef FIXED
+    .rope_scaling = {.type = rope_type::yarn, .factor = 4, .original = 512}
+#else
+    .rope_scaling = {.type = rope_type::yarn, .factor = 4}
+#endif
+});
+static_assert(tn::legal<mine>);
