@@ -1,7 +1,7 @@
 # Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, zero, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe legality plan data observe checkpoint nn models exec optim train app deploy docs proof)
+rooms=(core recipe legality plan data observe checkpoint nn models parity exec optim train app deploy docs proof)
 torch_free=" core recipe legality plan data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 

@@ -1,5 +1,6 @@
 // One key/value head of one sample, forward and backward, against ATen's flash attention for CPU: the quickstart's shape (two
 // query heads of 48 share a key head, 256 rows) and W1's (one of 32, 128 rows), and long rows.
+#include <cmath>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 
@@ -23,8 +24,8 @@ struct inputs {
   bench::values q, k, v, out, log_sum_exp, d_out, room;
   std::vector<std::int32_t> start;
   void forward(std::int64_t rows) {
-    attention_tile<Dim, Group, float>(rows, 0, start.data(), {q.data(), Group * Dim}, {k.data(), Dim}, {v.data(), Dim}, {out.data(), Group * Dim},
-                                      log_sum_exp.data(), Group, room.data());
+    attention_tile<Dim, Dim, Group, float>(rows, 0, start.data(), {q.data(), Group * Dim}, {k.data(), Dim}, {v.data(), Dim}, {out.data(), Group * Dim},
+                                      log_sum_exp.data(), Group, 1.f / std::sqrt(float(Dim)), room.data());
   }
 };
 
@@ -50,8 +51,8 @@ void attention_backward(benchmark::State& state) {
   bench::values const q(rows * Group * Dim), k(rows * Dim), v(rows * Dim);
   for (auto _ : state) {
     widen(x.q.data(), q.data(), rows * Group * Dim), widen(x.k.data(), k.data(), rows * Dim), widen(x.v.data(), v.data(), rows * Dim);
-    attention_tile_backward<Dim, Group, float>(rows, x.start.data(), {q.data(), Group * Dim}, {k.data(), Dim}, {v.data(), Dim}, {x.out.data(), Group * Dim},
-                                               x.log_sum_exp.data(), Group, {x.d_out.data(), Group * Dim}, x.room.data());
+    attention_tile_backward<Dim, Dim, Group, float>(rows, x.start.data(), {q.data(), Group * Dim}, {k.data(), Dim}, {v.data(), Dim}, {x.out.data(), Group * Dim},
+                                               x.log_sum_exp.data(), Group, {x.d_out.data(), Group * Dim}, 1.f / std::sqrt(float(Dim)), x.room.data());
     benchmark::ClobberMemory();
   }
   bench::count_flops(state, 2.5 * flops(rows, Dim, Group));

@@ -1,6 +1,16 @@
-"""Golden files of the DeepSeek family, made by make_goldens.py: what transformers computes for rotary tables."""
+"""Golden files of the DeepSeek family, made by make_goldens.py: rotary tables, and tiny models of transformers.
+
+A model's weights are not stored: both sides compute them from the tensor's name and the element's index (`values`; in C++
+tests/models/parity.hpp), exactly, in fp32. Of each gradient the file holds the Euclidean norm and four sums with signs, which a
+wrong gradient does not keep; with `full` it holds the gradient itself (the matrix of ./tenon test --live).
+"""
+import itertools
+import math
+import sys
+
 import numpy as np
-from transformers import LlamaConfig
+import torch
+from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 YARN = {"rope_type": "yarn", "factor": 40.0, "original_max_position_embeddings": 4096, "beta_fast": 32, "beta_slow": 1}
@@ -26,4 +36,146 @@ def rope():
     return out
 
 
-FILES = {"rope": rope}
+def mixed(name, n, salt):
+    """n numbers of 24 bits, a function of (name, salt, index): FNV-1a, then a multiply-and-shift mixer."""
+    h = 2166136261
+    for c in name.encode():
+        h = (h ^ c) * 16777619 & 0xFFFFFFFF
+    x = np.arange(n, dtype=np.uint64)
+    x = (x * 2654435761 + h + salt * 40503) & 0xFFFFFFFF
+    for shift, factor in ((16, 2246822507), (13, 3266489909)):
+        x ^= x >> shift
+        x = x * factor & 0xFFFFFFFF
+    return ((x ^ x >> 16) >> 8).astype(np.int64)
+
+
+def values(name, shape, salt):
+    """The weights of a tensor: norms 1 +- 1/4, a router's bias +- 1/4, the embedding +- 1, all else +- 1/2."""
+    f = mixed(name, int(np.prod(shape)), salt).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
+    scale, centre = (0.25, 1) if "norm" in name else (0.25, 0) if "bias" in name else (1.0, 0) if "embed" in name else (0.5, 0)
+    return (f * np.float32(scale) + np.float32(centre)).reshape(shape)
+
+
+def tensors(model):
+    """name on disk -> (parameter, index of the expert or None, rows of it or None): experts are fused in memory."""
+    out = {}
+    state = dict(model.named_parameters()) | {n: b for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")}
+    for name, p in state.items():
+        if name.endswith("experts.gate_up_proj"):
+            inner = p.shape[1] // 2
+            for e in range(p.shape[0]):
+                out[name.replace("gate_up_proj", f"{e}.gate_proj.weight")] = (p, e, slice(0, inner))
+                out[name.replace("gate_up_proj", f"{e}.up_proj.weight")] = (p, e, slice(inner, 2 * inner))
+        elif name.endswith("experts.down_proj"):
+            for e in range(p.shape[0]):
+                out[name.replace("down_proj", f"{e}.down_proj.weight")] = (p, e, slice(None))
+        else:
+            out[name] = (p, None, None)
+    return out
+
+
+def part(t, expert, rows):
+    return t if expert is None else t[expert][rows]
+
+
+# One model: architecture, query compression, groups, dense blocks, tied, rope, and what else differs from the usual.
+ROPE = {
+    "none": {"rope_type": "default"},
+    "linear": {"rope_type": "linear", "factor": 2.0},
+    "llama3": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0},
+    "yarn_plain": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 32, "beta_slow": 1},
+}
+MODELS = {
+    "v3_1": ("v3", 24, 4, 1, False, "yarn", {}),
+    "v3_2": ("v3", 0, 1, 0, True, "none", {}),
+    "v3_3": ("v3", 0, 4, 0, False, "llama3", {"norm_topk_prob": False}),
+    "v3_4": ("v3", 24, 1, 1, True, "llama3", {}),
+    "v2_1": ("v2", 24, 1, 0, False, "llama3", {"n_shared_experts": 2}),
+    "v2_2": ("v2", 0, 4, 1, True, "yarn", {}),
+    "v2_3": ("v2", 24, 4, 0, True, "none", {}),
+    "v2_4": ("v2", 0, 1, 1, False, "none", {}),
+    "v2_5": ("v2", 24, 1, 0, False, "yarn_plain", {}),
+    "dense_1": ("dense", 2, None, None, False, "linear", {}),  # in place of the query's rank: key and value heads
+    "dense_2": ("dense", 1, None, None, True, "llama3", {}),
+    "dense_3": ("dense", 4, None, None, False, "yarn_plain", {}),
+}
+LEVELS = (("v2", "v3"), (0, 24), (1, 4), (0, 1), (False, True), ("none", "llama3", "yarn"))
+
+
+def check_covering():
+    """Every pair of choices of two different questions occurs in some model of V2 or V3."""
+    rows = [[r[0], r[1], r[2], r[3], r[4], r[5].replace("_plain", "")] for r in MODELS.values() if r[0] != "dense"]
+    for i, j in itertools.combinations(range(len(LEVELS)), 2):
+        for pair in itertools.product(LEVELS[i], LEVELS[j]):
+            assert any((r[i], r[j]) == pair for r in rows), f"no model has {pair}"
+
+
+def build(kind, rank, groups, dense, tied, rope_name, more):
+    common = dict(vocab_size=48, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, max_position_embeddings=128,
+                  rms_norm_eps=1e-5, tie_word_embeddings=tied, rope_parameters=ROPE[rope_name] | {"rope_theta": 10000.0},
+                  attention_bias=False, hidden_act="silu", bos_token_id=None, eos_token_id=None, pad_token_id=None, attn_implementation="eager")
+    if kind == "dense":
+        return LlamaForCausalLM(LlamaConfig(num_key_value_heads=rank, mlp_bias=False, **common)).float()
+    latent = dict(num_key_value_heads=4, q_lora_rank=rank or None, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12,
+                  moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=3, n_group=groups, topk_group=1 if groups == 1 else 2,
+                  first_k_dense_replace=dense, n_shared_experts=1)
+    if kind == "v2":
+        config = DeepseekV2Config(**common, **(latent | dict(routed_scaling_factor=1.5, topk_method="greedy" if groups == 1 else "group_limited_greedy") | more))
+        return DeepseekV2ForCausalLM(config).float()
+    return DeepseekV3ForCausalLM(DeepseekV3Config(**common, **(latent | dict(routed_scaling_factor=2.5, norm_topk_prob=True) | more))).float()
+
+
+def fill(model, salt):
+    with torch.no_grad():
+        for name, (p, expert, rows) in tensors(model).items():
+            to = part(p, expert, rows)
+            to.copy_(torch.from_numpy(values(name, tuple(to.shape), salt)))
+
+
+def signs(name, n):
+    """Four vectors of +-1."""
+    return np.stack([1.0 - 2.0 * (mixed(name, n, 1000 + i) & 1) for i in range(4)])
+
+
+def case(row, full=False):
+    """Logits, loss, gradients and 64 greedy tokens of one model. The salt of the weights is the first whose greedy text does not
+    hang on rounding."""
+    model = build(*row).eval()
+    for salt in range(1, 100):
+        fill(model, salt)
+        prompt = torch.from_numpy(mixed("prompt", 8, salt) % 48)[None]
+        greedy = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=64)[0, 8:]
+        logits = model(input_ids=torch.cat([prompt[0], greedy])[None], use_cache=False).logits[0, 7:-1].sort(dim=-1).values
+        if len(greedy) == 64 and (logits[:, -1] - logits[:, -2]).min().item() > 2e-3:
+            break
+    else:
+        sys.exit(f"no salt gives {row} a greedy text with clear margins")
+    tokens = torch.from_numpy(mixed("tokens", 48, salt) % 48).reshape(2, 24)
+    labels = torch.where(torch.from_numpy(mixed("labels", 48, salt) % 5 == 0).reshape(2, 24), torch.tensor(-100), tokens)
+    result = model(input_ids=tokens, labels=labels, use_cache=False)
+    result.loss.backward()
+    out = {"salt": np.array([salt], np.int64), "prompt": prompt[0].numpy(), "greedy": greedy.numpy().astype(np.int64),
+           "tokens": tokens.numpy(), "labels": labels.numpy(), "loss": np.array([result.loss.item()], np.float64),
+           "logits": result.logits.detach().numpy().astype(np.float32)}
+    for name, (p, expert, rows) in tensors(model).items():
+        if p.grad is None:
+            out["state/" + name] = np.array(p.shape, np.int64)
+            continue
+        g = part(p.grad, expert, rows).numpy().astype(np.float64).ravel()
+        out["gradient/" + name] = np.concatenate([[np.linalg.norm(g)], signs(name, g.size) @ g])
+        if full:
+            out["full/" + name] = g
+    return out
+
+
+def matrix():
+    """Every combination of LEVELS, and every rope, number of key heads and kind of head of the dense model."""
+    for row in itertools.product(*LEVELS):
+        yield "_".join(str(int(v) if isinstance(v, bool) else v) for v in row), (*row, {})
+    for heads, tied, rope_name in itertools.product((1, 2, 4), (False, True), ("none", "linear", "llama3", "yarn_plain")):
+        yield f"dense_{heads}_{int(tied)}_{rope_name}", ("dense", heads, None, None, tied, rope_name, {})
+
+
+check_covering()
+FILES = {"rope": rope} | {"parity_" + name: (lambda row=row: case(row)) for name, row in MODELS.items()}

@@ -30,13 +30,20 @@ struct activations {
   static constexpr std::int64_t shared_floats(std::int64_t num_rows) {
     std::int64_t const lines = backward ? std::max<std::int64_t>({num_rows, Model::vocab, Model::widest}) : num_rows;
     return std::max(product_workspace(lines, product_depth, false),
-                    product_workspace(num_rows, Model::hidden, !std::is_same_v<Compute, float>));
+                    product_workspace(num_rows, deepest, !std::is_same_v<Compute, float>));
   }
   /// One member's private memory; `keys` is the longest row of keys that attention meets.
   static constexpr std::int64_t workspace_floats(std::int64_t keys) {
     return nn::align_up(
-        std::max(linear_workspace(Model::widest, Model::hidden), attention_workspace(keys, Model::head_dim)), 16);
+        std::max(linear_workspace(Model::widest, deepest), attention_workspace(keys, Model::head_dim)), 16);
   }
+  /// Longest sum of a product whose result is in the compute dtype.
+  static constexpr int deepest = [] {
+    if constexpr (requires { Model::deepest; })
+      return Model::deepest;
+    else
+      return Model::hidden;
+  }();
   /// Width of the part of a head that is rotated: all of it unless the model says otherwise.
   static constexpr int rotary_dim = [] {
     if constexpr (requires { Model::rotary_dim; })

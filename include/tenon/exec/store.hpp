@@ -6,21 +6,27 @@
 #include "tenon/core/philox.hpp"
 #include "tenon/exec/buffer.hpp"
 #include "tenon/nn/layout.hpp"
+#include "tenon/nn/section.hpp"
 
 namespace tenon::exec {
 
-/// Where a model's groups lie in the flat buffers: embedding, blocks, head, each padded. One device holds everything,
-/// so acquiring a group is adding a constant.
+/// Where a model's groups lie in the flat buffers: embedding, blocks section by section, head, each padded. One device
+/// holds everything, so acquiring a group is adding a constant.
 template <class Model>
 struct flat_layout {
+  using sections = nn::sections_of<Model>;
   static constexpr std::int64_t embedding_size = nn::padded_parameters<typename Model::embedding_group>();
-  static constexpr std::int64_t block_size = nn::padded_parameters<typename Model::block_layer>();
   static constexpr std::int64_t head_size = nn::padded_parameters<typename Model::head_group>();
-  static constexpr std::int64_t first_block = embedding_size, head = first_block + Model::layers * block_size;
+  static constexpr std::int64_t block_size = nn::section_at<Model, 0>::block_size;  ///< of the first section
+  static constexpr std::int64_t first_block = embedding_size, head = first_block + sections::elements;
   static constexpr std::int64_t total = head + head_size;  ///< elements
   static constexpr std::int64_t parameters = nn::num_parameters<typename Model::embedding_group>() +
-                                             Model::layers * nn::num_parameters<typename Model::block_layer>() +
-                                             nn::num_parameters<typename Model::head_group>();
+                                             sections::parameters + nn::num_parameters<typename Model::head_group>();
+  /// Where block `i` of section `Section` begins.
+  template <int Section = 0>
+  static constexpr std::int64_t block(int i) {
+    return first_block + sections::offset(Section) + i * nn::section_at<Model, Section>::block_size;
+  }
 };
 
 /// Every parameter of `Model` with its name on disk, in the order of the flat buffer.
@@ -36,9 +42,12 @@ std::vector<nn::parameter_place> parameter_places() {
   };
   using layout = flat_layout<Model>;
   group(std::type_identity<typename Model::embedding_group>{}, "", 0);
-  for (int i = 0; i < Model::layers; ++i)
-    group(std::type_identity<typename Model::block_layer>{}, "model.layers." + std::to_string(i) + ".",
-          layout::first_block + i * layout::block_size);
+  nn::for_each_section<Model>([&](auto s) {
+    using section = nn::section_at<Model, s()>;
+    for (int i = 0; i < section::count; ++i)
+      group(std::type_identity<typename section::block>{}, "model.layers." + std::to_string(section::first + i) + ".",
+            layout::template block<s()>(i));
+  });
   group(std::type_identity<typename Model::head_group>{}, "", layout::head);
   return all;
 }
@@ -66,17 +75,19 @@ class parameter_store {
 
   using W = nn::weights<Compute>;
   auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
+  template <int Section = 0>
   auto block(int i) const {
-    return lend<typename Model::block_layer::template params<W>>(layout::first_block + i * layout::block_size);
+    return lend<typename nn::section_at<Model, Section>::block::template params<W>>(layout::template block<Section>(i));
   }
   auto head() const { return lend<typename Model::head_group::template params<W>>(layout::head); }
 
   auto embedding_sink(bool first) const {
     return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first);
   }
+  template <int Section = 0>
   auto block_sink(int i, bool first) const {
-    return sink<typename Model::block_layer::template params<nn::gradients>>(
-        layout::first_block + i * layout::block_size, first);
+    return sink<typename nn::section_at<Model, Section>::block::template params<nn::gradients>>(
+        layout::template block<Section>(i), first);
   }
   auto head_sink(bool first) const {
     return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first);
@@ -115,7 +126,7 @@ class parameter_store {
   template <class Params>
   Params lend(std::int64_t offset) const {
     Params p{};
-    nn::bind_parameters(p, static_cast<Compute const*>(compute()) + offset);
+    nn::bind_parameters(p, static_cast<Compute const*>(compute()) + offset, master() + offset);
     return p;
   }
   template <class Params>

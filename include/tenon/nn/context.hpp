@@ -8,6 +8,17 @@ namespace tenon::nn {
 /// effects. `infer`: forward only. `decode`: forward only, rows appended to a key/value cache.
 enum class mode : std::uint8_t { train, recompute, infer, decode };
 
+/// Weights of a router's balance losses (nn/routing.hpp).
+struct balance_weights {
+  float expert = 0, device = 0, exchange = 0;
+};
+
+/// How a router's bias moves at the end of a step (nn/mixture_of_experts.hpp).
+struct bias_rule {
+  float rate = 0;
+  bool centred = false;
+};
+
 /// One micro-batch as the layers see it. Arrays have `num_rows()` entries, one per token.
 struct micro_batch {
   std::int64_t samples = 0;   ///< independent sequences
@@ -22,6 +33,9 @@ struct micro_batch {
   std::int32_t const* cache_row = nullptr;
   float const* rotary_cos = nullptr;  ///< [positions][head_dim / 2]
   float const* rotary_sin = nullptr;
+  balance_weights balance{};        ///< of routed experts
+  float balance_seed = 0;           ///< scale / sequences of the step; 0: nothing balances
+  double* balance_loss = nullptr;   ///< one sum for each sample, over layers and micro-batches; null: nobody asks
   constexpr std::int64_t num_rows() const { return samples * sequence; }
 };
 

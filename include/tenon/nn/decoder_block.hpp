@@ -4,11 +4,24 @@
 
 namespace tenon::nn {
 
+/// The decisions of a block are those of its feed-forward, where that takes any.
+template <class FeedForward>
+struct decisions_of {};
+template <class FeedForward>
+requires requires { typename FeedForward::template kept<float>; }
+struct decisions_of<FeedForward> {
+  template <class T>
+  using kept = typename FeedForward::template kept<T>;
+  static constexpr void use_kept(auto& saved, auto const& decisions) { saved.feed_forward.inner.decisions = decisions; }
+};
+
 /// One block of a pre-norm decoder: attention, then feed-forward, each a residual branch. The field names of `params`
 /// are the names of the tensors on disk.
 template <class Norm, class Attention, class FeedForward>
-struct decoder_block {
+struct decoder_block : decisions_of<FeedForward> {
   static constexpr int width = Attention::width;
+  using attention_layer = Attention;
+  using feed_forward_layer = FeedForward;
   using attend = residual<Norm, Attention>;
   using think = residual<Norm, FeedForward>;
 
@@ -54,6 +67,14 @@ struct decoder_block {
     think::backward_weight(x, b, g.post_attention_layernorm, g.mlp, s.feed_forward);
     attend::backward_weight(x, b, g.input_layernorm, g.self_attn, s.attention);
     x.barrier();
+  }
+
+  /// Once per optimizer step, when `g` holds the whole step's sums over micro-batches and ranks.
+  template <class X, class T>
+  static constexpr void end_of_step(X& x, params<weights<T>> const& p, params<gradients> const& g,
+                                    bias_rule const& rule) {
+    if constexpr (requires { FeedForward::end_of_step(x, p.mlp, g.mlp, rule); })
+      FeedForward::end_of_step(x, p.mlp, g.mlp, rule);
   }
 };
 

@@ -43,6 +43,9 @@ struct repeat {
   template <class T>
   using cache = std::array<typename Block::template cache<T>, Count>;
 
+  /// Where the stream before the first block lives, in training and forward only.
+  static constexpr auto entry(auto const& s) { return s.stream[0]; }
+
   /// Where the stream before block `i` lives in training.
   template <class T>
   static constexpr rows<float, width> input(saved<T> const& s, int i) {

@@ -182,6 +182,20 @@ constexpr gradient<Count, K, R, I, D> outputs(gradient<N, K, R, I, D> const& g) 
   return {advance(g.data, std::int64_t{First} * K), g.beta};
 }
 
+/// One view for each of several tensors of one shape that lie `stride` elements apart.
+template <class Leaf>
+struct stack {
+  Leaf first;
+  std::int64_t stride;
+  constexpr Leaf operator[](std::int64_t i) const {
+    Leaf one = first;
+    one.data = advance(first.data, i * stride);
+    return one;
+  }
+};
+template <class Leaf>
+stack(Leaf, std::int64_t) -> stack<Leaf>;
+
 template <class T>
 concept leaf = requires {
   typename T::leaf;

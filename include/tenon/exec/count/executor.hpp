@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tenon/exec/count/family_operations.hpp"
 #include "tenon/exec/workspace.hpp"
 #include "tenon/nn/context.hpp"
+#include "tenon/nn/section.hpp"
 #include "tenon/nn/views.hpp"
 
 namespace tenon::exec::count {
@@ -24,7 +26,7 @@ struct rates {
 /// `seconds` adds, for each operation, the longer of its arithmetic and its traffic at the given rates (the roofline of
 /// Williams, Waterman and Patterson 2009): no program that makes these operations one after the other is faster.
 template <class Compute>
-class executor {
+class executor : public family_operations<executor<Compute>> {
  public:
   using compute = Compute;
   count::rates rates{};
@@ -137,7 +139,7 @@ class executor {
     pass(4 * n * V, (4 + size<T>)*n * V);
   }
 
- private:
+  // What operations add up.
   template <class T>
   static constexpr std::int64_t size = sizeof(T);
   /// The longer of arithmetic and traffic.
@@ -181,10 +183,16 @@ struct paper_store {
   using W = nn::weights<Compute>;
   using G = nn::gradients;
   constexpr auto embedding() const { return typename Model::embedding_group::template params<W>{}; }
-  constexpr auto block(int) const { return typename Model::block_layer::template params<W>{}; }
+  template <int Section = 0>
+  constexpr auto block(int) const {
+    return typename nn::section_at<Model, Section>::block::template params<W>{};
+  }
   constexpr auto head() const { return typename Model::head_group::template params<W>{}; }
   constexpr auto embedding_sink(bool) const { return typename Model::embedding_group::template params<G>{}; }
-  constexpr auto block_sink(int, bool) const { return typename Model::block_layer::template params<G>{}; }
+  template <int Section = 0>
+  constexpr auto block_sink(int, bool) const {
+    return typename nn::section_at<Model, Section>::block::template params<G>{};
+  }
   constexpr auto head_sink(bool) const { return typename Model::head_group::template params<G>{}; }
 };
 

@@ -10,20 +10,20 @@
 namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 
 /// One tile: `queries` rows per query head starting at row `past` of the keys; `Group` query heads share the key head.
+/// Queries and keys are HeadDim wide, values and results ValueDim. Scores are multiplied by `scale`.
 /// Row i sees keys document_start[i] .. past + i. `room`: attention_workspace floats. `log_sum_exp` is null where no
 /// backward pass follows.
-template <int HeadDim, int Group, class T>
+template <int HeadDim, int ValueDim, int Group, class T>
 void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const* document_start, head_view<T const> q,
                     head_view<T const> k, head_view<T const> v, head_view<T> out, float* log_sum_exp,
-                    std::int64_t log_sum_exp_stride, float* room) {
-  float const scale = 1.f / std::sqrt(float(HeadDim));
+                    std::int64_t log_sum_exp_stride, float scale, float* room) {
   std::int64_t const keys = past + queries, stride = score_stride(keys);
   float* const scores = room;
   float* const wide = scores + query_block * stride;
-  float* const query = wide + query_block * HeadDim;
+  float* const query = wide + query_block * std::max(HeadDim, ValueDim);
   float* const mixed = query + query_block * HeadDim;
-  score_panels<HeadDim> const key_panels{mixed + query_block * HeadDim};
-  head_panels<HeadDim> const values{key_panels.data + (keys + tile_columns) * HeadDim, keys};
+  score_panels<HeadDim> const key_panels{mixed + query_block * ValueDim};
+  head_panels<ValueDim> const values{key_panels.data + (keys + tile_columns) * HeadDim, keys};
   key_panels.pack(k, keys, wide);
   values.pack(v, keys, wide);
   float inverse[query_block];
@@ -49,11 +49,11 @@ void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const*
       for (std::int64_t i = 0; i < n; i += tile_rows) {
         auto const rows = std::min<std::int64_t>(tile_rows, n - i);
         values.template multiply<left_form::along_k>(base, diagonal + i + rows - base, {scores + i * stride, stride},
-                                                     rows, {mixed + i * HeadDim, HeadDim, nullptr, 0});
+                                                     rows, {mixed + i * ValueDim, ValueDim, nullptr, 0});
       }
       for (std::int64_t i = 0; i < n; ++i) {
-        scale_row(mixed + i * HeadDim, HeadDim, inverse[i]);
-        narrow(mixed + i * HeadDim, out.row(first + i) + g * HeadDim, HeadDim);
+        scale_row(mixed + i * ValueDim, ValueDim, inverse[i]);
+        narrow(mixed + i * ValueDim, out.row(first + i) + g * ValueDim, ValueDim);
       }
     }
   }
@@ -61,27 +61,28 @@ void attention_tile(std::int64_t queries, std::int64_t past, std::int32_t const*
 
 /// Gradients of one tile: q, k and v are replaced by theirs. With P the probabilities, dP = dO V^T and
 /// D_i = sum_j P_ij dP_ij = dO_i . O_i: dS = P * (dP - D) * scale; dQ = dS K, dK = dS^T Q, dV = P^T dO.
-template <int HeadDim, int Group, class T>
+template <int HeadDim, int ValueDim, int Group, class T>
 void attention_tile_backward(std::int64_t rows, std::int32_t const* document_start, head_view<T> q, head_view<T> k,
                              head_view<T> v, head_view<T const> out, float const* log_sum_exp,
-                             std::int64_t log_sum_exp_stride, head_view<float const> d_out, float* room) {
+                             std::int64_t log_sum_exp_stride, head_view<float const> d_out, float scale, float* room) {
   using head = head_panels<HeadDim>;
-  constexpr std::int64_t block = query_block * HeadDim, panel = query_block * head::count * head::width;
-  float const scale = 1.f / std::sqrt(float(HeadDim));
+  using value_head = head_panels<ValueDim>;
+  constexpr int widest = std::max(HeadDim, ValueDim);
   std::int64_t const stride = score_stride(rows);
   float* const p = room;
   float* const d_s = p + query_block * stride;
   float* const wide = d_s + query_block * stride;
-  float* const query = wide + block;  // Q * scale
-  float* const d_o = query + block;
-  float* const d_q = d_o + block;
-  head const query_panels{d_q + block, query_block}, d_o_panels{query_panels.data + panel, query_block};
-  float* const d_k = d_o_panels.data + panel;
+  float* const query = wide + query_block * widest;  // Q * scale
+  float* const d_o = query + query_block * HeadDim;
+  float* const d_q = d_o + query_block * ValueDim;
+  head const query_panels{d_q + query_block * HeadDim, query_block};
+  value_head const d_o_panels{query_panels.data + query_block * head::count * head::width, query_block};
+  float* const d_k = d_o_panels.data + query_block * value_head::count * value_head::width;
   float* const d_v = d_k + rows * HeadDim;
-  score_panels<HeadDim> const key_panels{d_v + rows * HeadDim};
-  score_panels<HeadDim> const value_panels{key_panels.data + (rows + tile_columns) * HeadDim};
-  head const keys{value_panels.data + (rows + tile_columns) * HeadDim, rows};
-  std::fill(d_k, d_k + 2 * rows * HeadDim, 0.f);
+  score_panels<HeadDim> const key_panels{d_v + rows * ValueDim};
+  score_panels<ValueDim> const value_panels{key_panels.data + (rows + tile_columns) * HeadDim};
+  head const keys{value_panels.data + (rows + tile_columns) * ValueDim, rows};
+  std::fill(d_k, d_k + rows * (HeadDim + ValueDim), 0.f);
   key_panels.pack(k, rows, wide);
   value_panels.pack(v, rows, wide);
   keys.pack(k, rows, wide);
@@ -93,18 +94,18 @@ void attention_tile_backward(std::int64_t rows, std::int32_t const* document_sta
       for (std::int64_t i = 0; i < n; ++i) {
         widen(q.row(first + i) + g * HeadDim, query + i * HeadDim, HeadDim);
         scale_row(query + i * HeadDim, HeadDim, scale);
-        widen(d_out.row(first + i) + g * HeadDim, d_o + i * HeadDim, HeadDim);
+        widen(d_out.row(first + i) + g * ValueDim, d_o + i * ValueDim, ValueDim);
       }
       query_panels.pack(head_view<float>{query, HeadDim}, n, wide);
-      d_o_panels.pack(head_view<float>{d_o, HeadDim}, n, wide);
+      d_o_panels.pack(head_view<float>{d_o, ValueDim}, n, wide);
       key_panels.multiply(base, last, first, query, n, p, stride);
       value_panels.multiply(base, last, first, d_o, n, d_s, stride);
       for (std::int64_t i = 0; i < n; ++i) {
-        widen(out.row(first + i) + g * HeadDim, wide, HeadDim);
+        widen(out.row(first + i) + g * ValueDim, wide, ValueDim);
         std::int64_t const from = document_start[first + i] - base, to = first + i + 1 - base;
         work::attend(5, to - from, HeadDim);  // scores, dP, dV, dK, dQ
         float *const p_row = p + i * stride, *const s_row = d_s + i * stride;
-        vec const shift(log_sum_exp[(first + i) * log_sum_exp_stride + g]), mean(dot(d_o + i * HeadDim, wide, HeadDim));
+        vec const shift(log_sum_exp[(first + i) * log_sum_exp_stride + g]), mean(dot(d_o + i * ValueDim, wide, ValueDim));
         for_registers(to - from, [&](std::int64_t j, std::int64_t c) {
           auto const probability = exponential(load(p_row + from + j, c) - shift);
           store(probability, p_row + from + j, c);
@@ -116,9 +117,9 @@ void attention_tile_backward(std::int64_t rows, std::int32_t const* document_sta
         auto const seen_from = std::max<std::int64_t>(0, key - first),
                    count = std::min<std::int64_t>(tile_rows, last - key);
         auto const column = seen_from * stride + key - base;
-        float *const dk = d_k + key * HeadDim, *const dv = d_v + key * HeadDim;
+        float *const dk = d_k + key * HeadDim, *const dv = d_v + key * ValueDim;
         d_o_panels.template multiply<left_form::along_lines>(seen_from, n - seen_from, {p + column, stride}, count,
-                                                             {dv, HeadDim, dv, HeadDim});
+                                                             {dv, ValueDim, dv, ValueDim});
         query_panels.template multiply<left_form::along_lines>(seen_from, n - seen_from, {d_s + column, stride}, count,
                                                                {dk, HeadDim, dk, HeadDim});
       }
@@ -135,7 +136,7 @@ void attention_tile_backward(std::int64_t rows, std::int32_t const* document_sta
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     narrow(d_k + r * HeadDim, k.row(r), HeadDim);
-    narrow(d_v + r * HeadDim, v.row(r), HeadDim);
+    narrow(d_v + r * ValueDim, v.row(r), ValueDim);
   }
 }
 

@@ -3,7 +3,9 @@
 
 #include "tenon/exec/cpu/attention_kernels.hpp"
 #include "tenon/exec/cpu/decode_kernels.hpp"
+#include "tenon/exec/cpu/expert_operations.hpp"
 #include "tenon/exec/cpu/gemm.hpp"
+#include "tenon/exec/cpu/latent_operations.hpp"
 #include "tenon/exec/cpu/norm_kernels.hpp"
 #include "tenon/exec/cpu/product.hpp"
 #include "tenon/exec/cpu/team.hpp"
@@ -16,7 +18,7 @@ namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 /// Rows are divided among the members in equal runs; an operation that reads only its own rows needs no barrier. An
 /// operation that reads other members' rows says so, and the layer puts `barrier()` before it.
 template <class Compute>
-class executor {
+class executor : public latent_operations<executor<Compute>>, public expert_operations<executor<Compute>> {
  public:
   using compute = Compute;
   template <class T, int W>
@@ -211,10 +213,11 @@ class executor {
                                 out.row(row) + (head * group + g) * dim, workspace_);
         return;
       }
-      attention_tile<dim, group, T>(
+      attention_tile<dim, dim, group, T>(
           b.sequence, b.past, b.document_start + row, {q.row(row) + head * group * dim, N},
           {k.row(row) + head * dim, Kv}, {v.row(row) + head * dim, Kv}, {out.row(row) + head * group * dim, N},
-          log_sum_exp.data == nullptr ? nullptr : log_sum_exp.row(row) + head * group, Heads, workspace_);
+          log_sum_exp.data == nullptr ? nullptr : log_sum_exp.row(row) + head * group, Heads, 1.f / std::sqrt(float(dim)),
+          workspace_);
     });
   }
   template <int Heads, int KvHeads, class T, int N, int Kv>
@@ -223,10 +226,10 @@ class executor {
     constexpr int dim = N / Heads, group = Heads / KvHeads;
     tasks(b.samples * KvHeads, [&](std::int64_t t) {
       auto const row = t / KvHeads * b.sequence, head = t % KvHeads;
-      attention_tile_backward<dim, group, T>(
+      attention_tile_backward<dim, dim, group, T>(
           b.sequence, b.document_start + row, {q.row(row) + head * group * dim, N}, {k.row(row) + head * dim, Kv},
           {v.row(row) + head * dim, Kv}, {out.row(row) + head * group * dim, N}, log_sum_exp.row(row) + head * group,
-          Heads, {d_out.row(row) + head * group * dim, N}, workspace_);
+          Heads, {d_out.row(row) + head * group * dim, N}, 1.f / std::sqrt(float(dim)), workspace_);
     });
   }
 
