@@ -177,5 +177,96 @@ def matrix():
         yield f"dense_{heads}_{int(tied)}_{rope_name}", ("dense", heads, None, None, tied, rope_name, {})
 
 
+def warmup_cosine(step, total, peak, warmup, floor):
+    """The rate of 0-based `step`: update number `warmup` has the peak, the last update floor * peak."""
+    n = step + 1
+    if n <= warmup:
+        return peak * n / warmup
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (n - warmup) / (total - warmup))))
+
+
+def balance(scores, chosen, count, samples, weights):
+    """Balance losses of one block, straight from the papers' sums (DeepSeek-V2, section 2.2.3; V3, equations 17 to 20), mean over
+    sequences. scores [rows, experts], chosen [rows, k], weights (expert, device, exchange); `count` groups stand for devices."""
+    rows, experts = scores.shape
+    length, k, total = rows // samples, chosen.shape[1], 0
+    for s in range(samples):
+        own, picked = scores[s * length : (s + 1) * length], chosen[s * length : (s + 1) * length]
+        hits = torch.zeros(length, experts).scatter_(1, picked, 1.0)
+        f = hits.sum(0) * experts / (k * length)
+        p = own.mean(0)
+        loss = weights[0] * (f * p).sum()
+        if count > 1:
+            device = hits.reshape(length, count, -1).amax(-1)  # whether a row sends anything to the device
+            p_device = p.reshape(count, -1).sum(-1)
+            loss = loss + weights[1] * (f.reshape(count, -1).mean(-1) * p_device).sum()
+            loss = loss + weights[2] * (device.sum(0) * count / (2 * length) * p_device).sum()  # two groups are chosen
+        total = total + loss
+    return total / samples
+
+
+def train(kind, steps, peak=2e-3):
+    """Losses and gradient norms of a loop over transformers' model: AdamW, clipping at 1, warm-up and cosine; for V2 and V3 the
+    balance losses, for V3 the bias of the router moved against the load once a step, by sign or centred."""
+    common = dict(vocab_size=272, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=32,
+                  rms_norm_eps=1e-6, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+                  attention_bias=False, hidden_act="silu", bos_token_id=None, eos_token_id=None, pad_token_id=None, attn_implementation="eager")
+    if kind == "dense":
+        model = LlamaForCausalLM(LlamaConfig(num_key_value_heads=2, mlp_bias=False, **common)).float()
+    else:
+        latent = dict(num_key_value_heads=4, q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12,
+                      moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=2, n_group=4, topk_group=2, n_shared_experts=1)
+        if kind == "v2":
+            model = DeepseekV2ForCausalLM(DeepseekV2Config(**common, **latent, first_k_dense_replace=0, routed_scaling_factor=1.0, topk_method="group_limited_greedy")).float()
+        else:
+            model = DeepseekV3ForCausalLM(DeepseekV3Config(**common, **latent, first_k_dense_replace=1, routed_scaling_factor=2.5, norm_topk_prob=True)).float()
+    fill(model, 1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(1 + (p - 1) * 0.25 if p.dim() == 1 else p * 0.25)
+        for b in (b for n, b in model.named_buffers() if n.endswith("e_score_correction_bias")):
+            b.mul_(0.25)
+    seen = []
+    for module in model.modules():
+        if type(module).__name__.endswith("TopkRouter"):
+            module.register_forward_hook(lambda m, i, o: seen.append((m, o[0], o[2])))
+    decayed = [p for n, p in model.named_parameters() if "norm" not in n]
+    undecayed = [p for n, p in model.named_parameters() if "norm" in n]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": undecayed, "weight_decay": 0.0}], lr=1.0, betas=(0.9, 0.95), eps=1e-8, foreach=False)
+    out = {"loss": [], "norm": [], "balance": []}
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = warmup_cosine(step, steps, peak, 5, 0.1)
+        tokens = torch.from_numpy(mixed("batch", 64, step) % 32)
+        targets = torch.where(torch.from_numpy(mixed("mask", 64, step) % 8 == 0), torch.tensor(-100), (tokens * 5 + 1) % 32)
+        seen.clear()
+        logits = model(input_ids=tokens.reshape(4, 16), use_cache=False).logits.reshape(64, -1)
+        loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100)
+        extra = torch.zeros(())
+        for _, routed, chosen in seen:
+            if kind == "v3":  # shares of sigmoid scores; the best of the unbiased scores count
+                scores = routed.sigmoid()
+                extra = extra + balance(scores / scores.sum(-1, keepdim=True), scores.topk(2, dim=-1).indices, 1, 4, (0.01, 0, 0))
+            else:
+                extra = extra + balance(routed.softmax(-1), chosen, 4, 4, (0.003, 0.05, 0.02))
+        optimizer.zero_grad()
+        (loss + extra).backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            for module, _, chosen in seen if kind == "v3" else ():
+                count = torch.bincount(chosen.reshape(-1), minlength=8).float()
+                move = 0.01 * torch.sign(count.mean() - count)
+                module.e_score_correction_bias += move
+        for key, value in (("loss", loss), ("norm", norm), ("balance", extra)):
+            out[key].append(value.item())
+    out = {key: np.array(value, np.float64) for key, value in out.items()}
+    for name, b in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            out["bias/" + name] = b.numpy().astype(np.float32)
+    return out
+
+
 check_covering()
-FILES = {"rope": rope} | {"parity_" + name: (lambda row=row: case(row)) for name, row in MODELS.items()}
+FILES = {"rope": rope} | {"parity_" + name: (lambda row=row: case(row)) for name, row in MODELS.items()} | {
+    "train_dense": lambda: train("dense", 200), "train_v2": lambda: train("v2", 20), "train_v3": lambda: train("v3", 20)}

@@ -39,9 +39,40 @@ choice(Policy, char const*) -> choice<Policy>;
 inline constexpr tn::model::deepseek_llm small{
     .vocab = 272, .hidden = 32, .layers = 2, .heads = 4, .kv_heads = 2, .intermediate = 48, .positions = 32};
 
+inline constexpr tn::model::deepseek_v2 small_v2{.vocab = 272,
+                                                 .hidden = 32,
+                                                 .layers = 2,
+                                                 .heads = 4,
+                                                 .latent_rank = 16,
+                                                 .nope_dim = 8,
+                                                 .rope_dim = 8,
+                                                 .value_dim = 12,
+                                                 .intermediate = 48,
+                                                 .experts = 8,
+                                                 .chosen = 2,
+                                                 .expert_intermediate = 12,
+                                                 .positions = 32};
+inline constexpr tn::model::deepseek_v3 small_v3{.vocab = 272,
+                                                 .hidden = 32,
+                                                 .layers = 2,
+                                                 .heads = 4,
+                                                 .query_rank = 24,
+                                                 .latent_rank = 16,
+                                                 .nope_dim = 8,
+                                                 .rope_dim = 8,
+                                                 .value_dim = 12,
+                                                 .intermediate = 48,
+                                                 .dense_layers = 1,
+                                                 .experts = 8,
+                                                 .chosen = 2,
+                                                 .expert_intermediate = 12,
+                                                 .groups = 4,
+                                                 .chosen_groups = 2,
+                                                 .positions = 32};
+
 /// The choices of an axis.
 constexpr auto choices(tn::axis::model) {
-  return tn::hetero::make(choice{small}, choice{tn::model::torch_module<module_of_someone>{.vocab = 272}});
+  return tn::hetero::make(choice{small}, choice{small_v2}, choice{small_v3}, choice{tn::model::torch_module<module_of_someone>{.vocab = 272}});
 }
 constexpr auto choices(tn::axis::target) {
   return tn::hetero::make(choice{tn::target::native{}}, choice{tn::target::cpu{}}, choice{tn::target::h100{}},

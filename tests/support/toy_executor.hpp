@@ -5,12 +5,13 @@
 #include <limits>
 #include <vector>
 
+#include "support/toy_family_operations.hpp"
 #include "tenon/nn/context.hpp"
 #include "tenon/nn/views.hpp"
 
 /// Everything a layer may ask of an executor, as plain loops on one thread, fp32 with fp64 sums, no library. What the
 /// executors do fast is defined here; the tests of the layer contract run the library's layers on it, too.
-class toy_executor {
+class toy_executor : public toy_family_operations {
  public:
   using compute = float;
   int member() const { return 0; }

@@ -105,10 +105,10 @@ struct decoder {
                                          float seed, bool first) {
     batch.balance_loss = s.balance_loss.data;
     nn::micro_batch const& b = batch;
-    auto const block = lender(store);
+    auto const block = blocks_of(store);
     table_layer::forward(x, b, store.embedding().model.embed_tokens, body_layers::entry(s.body));
     body_layers::forward_train(x, b, s.body, s.head.in, block);
-    auto const back = [&] { body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks(store, first)); };
+    auto const back = [&] { body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks_of(store, first)); };
     if constexpr (Tied) {
       auto table_sink = store.embedding_sink(first);
       head_backward(x, store, b, s, t, seed, first, store.embedding(), table_sink);
@@ -161,20 +161,26 @@ struct decoder {
   }
   /// Block i of the only section, or block i of section s.
   template <class Store>
-  struct lender {
+  struct lending {
     Store& store;
-    explicit constexpr lender(Store& s) : store(s) {}
     constexpr auto operator()(int i) const { return store.template block<0>(i); }
     constexpr auto operator()(auto s, int i) const { return store.template block<s()>(i); }
   };
   template <class Store>
-  struct sinks {
+  struct sinking {
     Store& store;
     bool first;
-    constexpr sinks(Store& s, bool f) : store(s), first(f) {}
     constexpr auto operator()(int i) const { return store.template block_sink<0>(i, first); }
     constexpr auto operator()(auto s, int i) const { return store.template block_sink<s()>(i, first); }
   };
+  template <class Store>
+  static constexpr lending<Store> blocks_of(Store& store) {
+    return {store};
+  }
+  template <class Store>
+  static constexpr sinking<Store> sinks_of(Store& store, bool first) {
+    return {store, first};
+  }
 
   /// Loss, the head's gradients, and in t.d_stream the gradient of the last block's output.
   template <class X, class Store, class T>
@@ -194,7 +200,7 @@ struct decoder {
   template <nn::mode M, class X, class Store, class State, class T>
   static constexpr void run(X& x, Store& store, nn::micro_batch const& b, State const& s, cache<T> const* kv) {
     table_layer::forward(x, b, store.embedding().model.embed_tokens, body_layers::entry(s.body));
-    body_layers::template forward_only<M>(x, b, s.body, kv, s.head.in, lender(store));
+    body_layers::template forward_only<M>(x, b, s.body, kv, s.head.in, blocks_of(store));
     head_layer::normalise(x, b, store.head().model.norm, s.head);
   }
 };

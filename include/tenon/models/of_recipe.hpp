@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "tenon/models/deepseek_llm.hpp"
+#include "tenon/models/deepseek_v3.hpp"
 #include "tenon/nn/dtype.hpp"
 #include "tenon/nn/rotation.hpp"
 #include "tenon/recipe/recipe.hpp"
@@ -27,6 +28,51 @@ struct architecture<model::deepseek_llm> {
       deepseek_llm<R.model.vocab, R.model.hidden, R.model.layers, R.model.heads, R.model.kv(), R.model.intermediate,
                    R.model.positions, R.model.tied, nn::bits(R.model.norm_eps), recompute_every(R.memory)>;
 };
+
+/// What V2 and V3 have in common.
+template <auto const& R>
+using latent_shape_of =
+    latent_shape<R.model.heads, R.model.query_rank, R.model.latent_rank, R.model.nope_dim, R.model.rope_dim,
+                 R.model.value_dim, nn::bits(R.model.rope_scaling.score_factor())>;
+template <auto const& R, nn::gate Gate, bool Normalised>
+using expert_shape_of = expert_shape<R.model.expert_intermediate, R.model.shared,
+                                     nn::routing<R.model.experts, R.model.chosen, R.model.groups, R.model.chosen_groups,
+                                                 Gate, Normalised, nn::bits(R.model.routed_scale)>>;
+template <>
+struct architecture<model::deepseek_v2> {
+  template <auto const& R>
+  using of = deepseek_v2<R.model.vocab, R.model.hidden, R.model.layers, R.model.dense_layers, R.model.intermediate,
+                         R.model.positions, R.model.tied, latent_shape_of<R>,
+                         expert_shape_of<R, nn::gate::softmax, false>, nn::bits(R.model.norm_eps),
+                         recompute_every(R.memory)>;
+};
+template <>
+struct architecture<model::deepseek_v3> {
+  template <auto const& R>
+  using of = deepseek_v3<R.model.vocab, R.model.hidden, R.model.layers, R.model.dense_layers, R.model.intermediate,
+                         R.model.positions, R.model.tied, latent_shape_of<R>,
+                         expert_shape_of<R, nn::gate::sigmoid, R.model.normalised>, nn::bits(R.model.norm_eps),
+                         recompute_every(R.memory)>;
+};
+
+/// Weights of a model's balance losses; all 0 where it has none.
+template <class Policy>
+constexpr nn::balance_weights balance_of(Policy const& m) {
+  if constexpr (requires { m.sequence_balance; })
+    return {.expert = float(m.sequence_balance)};
+  else if constexpr (requires { m.expert_balance; })
+    return {float(m.expert_balance), float(m.device_balance), float(m.exchange_balance)};
+  else
+    return {};
+}
+/// How a router's bias moves.
+template <class Policy>
+constexpr nn::bias_rule bias_rule_of(Policy const& m) {
+  if constexpr (requires { m.bias_rule; })
+    return {float(m.bias_rate), m.bias_rule == model::bias_update::centred};
+  else
+    return {};
+}
 
 /// Whether a model policy stands for static layers, whose memory and work are known before the start.
 template <class Policy>

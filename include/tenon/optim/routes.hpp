@@ -90,6 +90,21 @@ inline std::vector<region> regions(std::vector<nn::parameter_place> const& place
   return all;
 }
 
+/// What the gradient's norm is taken over: all but places whose "gradient" is something else, such as the counts that
+/// move a router's bias.
+inline std::vector<region> with_gradient(std::vector<nn::parameter_place> const& places, std::int64_t total) {
+  std::vector<region> all;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (route_of(places[i].parameter_role) == route::by_rule) continue;
+    std::int64_t const first = places[i].offset, last = i + 1 < places.size() ? places[i + 1].offset : total;
+    if (!all.empty() && all.back().last == first)
+      all.back().last = last;
+    else
+      all.push_back({first, last, false});
+  }
+  return all;
+}
+
 /// f(first, last, decays) on the part of `all` that lies in [from, to).
 template <class F>
 inline void for_each_region(std::vector<region> const& all, std::int64_t from, std::int64_t to, F&& f) {

@@ -11,6 +11,7 @@
 #include "tenon/recipe/rules/contract.hpp"
 #include "tenon/recipe/rules/curriculum.hpp"
 #include "tenon/recipe/rules/data.hpp"
+#include "tenon/recipe/rules/experts.hpp"
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
@@ -30,7 +31,7 @@ auto in_layer(list<Rules...>)
     -> decltype((list<>{} + ... + std::conditional_t<layer_of<Rules> == Layer, list<Rules>, list<>>{}));
 
 /// Every rule about policies whose contracts hold.
-using recipe_rules = decltype(model_rules{} + rope_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
+using recipe_rules = decltype(model_rules{} + expert_rules{} + rope_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
                               curriculum_rules{} + data_rules{} + run_rules{});
 
 /// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.

@@ -99,6 +99,12 @@ struct recipe_t : policies_t<Policies...> {
       return put(this->parent, inherited, policy);
   }
 
+  /// The same policies with a small model and a short run (recipe/rehearsal.hpp), to pass before the full run starts.
+  template <class Self = recipe_t>
+  constexpr auto rehearsal() const {
+    return rehearse(static_cast<Self const&>(*this));
+  }
+
  private:
   static constexpr std::uint32_t all_axes = 0xffff;
   template <class... New>

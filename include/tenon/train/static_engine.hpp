@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "tenon/exec/activations.hpp"
@@ -16,9 +17,15 @@ class static_engine {
   using compute = Compute;
   using executor = exec::cpu::executor<Compute>;
 
-  /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample.
-  static_engine(std::int64_t num_rows, std::int64_t keys, int members, nn::rotation const& turn)
-      : num_rows_(num_rows), memory_(num_rows, members, keys, turn), places_(exec::parameter_places<Model>()) {}
+  /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample. `balance` and `bias`: of routed
+  /// experts.
+  static_engine(std::int64_t num_rows, std::int64_t keys, int members, nn::rotation const& turn,
+                nn::balance_weights balance = {}, nn::bias_rule bias = {})
+      : num_rows_(num_rows),
+        memory_(num_rows, members, keys, turn),
+        places_(exec::parameter_places<Model>()),
+        balance_(balance),
+        bias_(bias) {}
 
   std::vector<nn::parameter_place> const& places() const { return places_; }
   std::int64_t size() const { return store_.size; }  ///< elements of the flat buffers
@@ -33,12 +40,31 @@ class static_engine {
 
   executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member), memory_.shared()}; }
 
-  void clear_loss(executor& x) const { nn::clear_tiles(x, memory_.saved.head.loss, num_rows_); }
+  /// Whether the model has losses of whole sequences beside that of each token.
+  static constexpr bool balances = requires(typename Model::template saved<Compute> s) { s.balance_loss; };
+
+  void clear_loss(executor& x) const {
+    nn::clear_tiles(x, memory_.saved.head.loss, num_rows_);
+    if constexpr (balances)
+      x.rows(num_rows_, [&](auto first, auto last) { std::fill_n(memory_.saved.balance_loss.row(first), last - first, 0.); });
+  }
+  /// Sum of the sequences' balance losses since `clear_loss`, over layers, each with its weight.
+  double balance_sum() const {
+    double total = 0;
+    if constexpr (balances)
+      for (std::int64_t i = 0; i < num_rows_; ++i) total += memory_.saved.balance_loss.data[i];
+    return total;
+  }
   /// Sum of -log p over the rows with a target since `clear_loss`, in the order of the rows.
   double loss_sum() const { return nn::sum_of_tiles(memory_.saved.head.loss, num_rows_); }
 
+  /// `seed`: scale / tokens of the step that have a target; `b.balance_seed`: scale / sequences of the step.
   void forward_backward(executor& x, nn::micro_batch b, float seed, bool first) const {
     b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;
+    if constexpr (balances) {
+      bool const any = balance_.expert != 0 || balance_.device != 0 || balance_.exchange != 0;
+      b.balance = balance_, b.balance_seed = any ? b.balance_seed : 0;
+    }
     Model::forward_backward(x, store_, b, memory_.saved, memory_.scratch, seed, first);
   }
   void evaluate(executor& x, nn::micro_batch b) const {
@@ -46,11 +72,19 @@ class static_engine {
     Model::evaluate(x, store_, b, memory_.saved);
   }
 
+  /// Moves what is trained without a gradient, when the gradients' places hold the sums of the whole step. Every member
+  /// calls it.
+  void end_of_step(executor& x) const {
+    if constexpr (requires { Model::end_of_step(x, store_, bias_); }) Model::end_of_step(x, store_, bias_);
+  }
+
  private:
   std::int64_t num_rows_;
   exec::parameter_store<Model, Compute> store_;
   exec::activations<Model, Compute> memory_;
   std::vector<nn::parameter_place> places_;
+  nn::balance_weights balance_;
+  nn::bias_rule bias_;
 };
 
 }  // namespace tenon::train

@@ -16,6 +16,7 @@ struct step_report {
   sum_count total{};       ///< the sum itself, for whoever puts steps together
   std::int64_t count = 0;  ///< tokens with a target
   double learning_rate = 0;
+  double balance = 0;        ///< of routed experts: their balance losses with their weights, mean over sequences
   double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
   bool skipped = false;      ///< the scaled gradient overflowed: nothing moved
 };
@@ -30,11 +31,13 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   float const seed =
       float(t.loss_scale() / double(report.count > 0 ? report.count : 1));  // one division, before any backward pass
 
+  auto const sequence_seed = float(t.loss_scale() / double(r.batch.global.count));  // of losses of whole sequences
+
   auto region = [&](int member) {
     auto x = engine.on(t.team(), member);
     engine.clear_loss(x);
     for (std::int64_t first = 0; first < batch.samples; first += t.micro_samples())
-      engine.forward_backward(x, rows_of(batch, first, t.micro_samples()), seed, first == 0);
+      engine.forward_backward(x, rows_of(batch, first, t.micro_samples(), sequence_seed), seed, first == 0);
     x.barrier();
 
     auto const size = engine.size();
@@ -43,7 +46,11 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
               [&](std::int64_t c) { f(c, c * optim::chunk, std::min(size, (c + 1) * optim::chunk)); });
     };
     each_chunk([&](std::int64_t c, std::int64_t first, std::int64_t last) {
-      t.squares(c) = optim::sum_of_squares(engine.gradient() + first, last - first);
+      double squares = 0;
+      optim::for_each_region(t.with_gradient(), first, last, [&](std::int64_t from, std::int64_t to, bool) {
+        squares += optim::sum_of_squares(engine.gradient() + from, to - from);
+      });
+      t.squares(c) = squares;
     });
     x.barrier();
     double const norm = t.norm();  // every member computes the same number
@@ -58,11 +65,13 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
                                    decays);
       });
     });
+    if constexpr (requires { engine.end_of_step(x); }) engine.end_of_step(x);
   };
   t.team().run(region);
 
   report.total = {engine.loss_sum(), report.count};
   report.loss = mean_loss(report.total);
+  if constexpr (requires { engine.balance_sum(); }) report.balance = engine.balance_sum() / double(r.batch.global.count);
   report.skipped = !std::isfinite(report.gradient_norm);
   bool lost = report.skipped;
   if constexpr (Trainer::scales_loss) {

@@ -24,7 +24,7 @@ struct engine_for {
   using type = static_engine<models::of_recipe<R>, models::compute_of<R>>;
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t num_rows, int members) {
-    return {num_rows, r.batch.sequence.count, members, models::rotation_of(r.model)};
+    return {num_rows, r.batch.sequence.count, members, models::rotation_of(r.model), models::balance_of(r.model), models::bias_rule_of(r.model)};
   }
 };
 
@@ -59,6 +59,7 @@ class trainer : public checked<R> {
         optimizer_(optim::start_state<optimizer>(engine_.size())),
         policies_(r),
         regions_(optim::regions(engine_.places(), engine_.size())),
+        with_gradient_(optim::with_gradient(engine_.places(), engine_.size())),
         squares_(std::size_t(optim::num_chunks(engine_.size()))) {
     engine_.initialise(r.seed.value, initial_deviation(r.model));
     auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
@@ -71,6 +72,7 @@ class trainer : public checked<R> {
   exec::cpu::team& team() { return team_; }
   typename optimizer::state& optimizer_state() { return optimizer_; }
   std::vector<optim::region> const& regions() const { return regions_; }
+  std::vector<optim::region> const& with_gradient() const { return with_gradient_; }
   /// The state of one policy, such as policy_state<precision::fp16>().
   template <class Policy>
   auto& policy_state() {
@@ -141,7 +143,7 @@ class trainer : public checked<R> {
   policy_states<recipe_type> policies_;
   train::progress progress_;
   // Rebuilt, or overwritten before it is read.
-  std::vector<optim::region> regions_;
+  std::vector<optim::region> regions_, with_gradient_;
   std::vector<double> squares_;
 };
 

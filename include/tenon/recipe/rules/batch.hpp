@@ -1,6 +1,6 @@
 #pragma once
 #include "tenon/recipe/batch.hpp"
-#include "tenon/recipe/model.hpp"
+#include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 
 /// Rules about the batch.
@@ -59,7 +59,7 @@ struct sequence_within_positions : rule<layer::shape, axis::model, axis::batch> 
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool applies = is_dense_decoder<model_of<R>>;
+  static constexpr bool applies = is_decoder<model_of<R>>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.batch.sequence.count <= r.model.positions;

@@ -1,5 +1,5 @@
 #pragma once
-#include "tenon/recipe/model.hpp"
+#include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 
 /// Rules about the shape of the model.
@@ -136,7 +136,7 @@ struct model_numbers_in_range : rule<layer::numbers, axis::model> {
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool applies = is_dense_decoder<model_of<R>>;
+  static constexpr bool applies = is_decoder<model_of<R>>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.model.rope_theta > 0 && r.model.norm_eps > 0 && r.model.init_std > 0;

@@ -1,7 +1,7 @@
 #pragma once
 #include <concepts>
 
-#include "tenon/recipe/model.hpp"
+#include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/run_policies.hpp"
 
@@ -39,7 +39,7 @@ struct recompute_block_exists : rule<layer::shape, axis::model, axis::memory> {
   };
 #undef TENON_TEXT
   template <class R>
-  static constexpr bool applies = std::same_as<decltype(R::memory), memory::recompute>&& is_dense_decoder<model_of<R>>;
+  static constexpr bool applies = std::same_as<decltype(R::memory), memory::recompute>&& is_decoder<model_of<R>>;
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     return r.memory.every >= 1 && r.memory.every <= r.model.layers;
