@@ -178,7 +178,7 @@ TEST("a router forced onto one expert: no row is dropped, the others' gradients 
       close(up.data, sinks_alone.up_proj.weight.data, 6 * 16);
       close(down.data, sinks_alone.down_proj.weight.data, 6 * 16);
     } else {
-      for (float const* one_of : {gate.data, up.data, static_cast<float const*>(down.data)})
+      for (float const* one_of : std::initializer_list<float const*>{gate.data, up.data, down.data})
         for (int i = 0; i < 6 * 16; ++i) REQUIRE((one_of[i] == 0.f && !std::signbit(one_of[i])));
     }
   }
