@@ -87,12 +87,12 @@ void check_policy(std::string const& page, Policy policy) {
 TEST("docs/policies.md agrees with the types") {
   auto const page = read_page();
   std::set<std::string> policies;
-  shipped::for_each_axis_tag([&](auto tag) {
-    tn::hetero::for_each(shipped::choices(tag), [&]<class Policy>(shipped::choice<Policy> const&) {
-      if (policies.insert(std::string(Policy::axis::name) + "::" + std::string(Policy::kind)).second)
-        check_policy(page, Policy{});
-    });
-  });
+  auto const check = [&]<class Policy>(shipped::choice<Policy> const&) {
+    if (policies.insert(std::string(Policy::axis::name) + "::" + std::string(Policy::kind)).second)
+      check_policy(page, Policy{});
+  };
+  shipped::for_each_axis_tag([&](auto tag) { tn::hetero::for_each(shipped::choices(tag), check); });
+  tn::hetero::for_each(shipped::beside_the_product(), check);
   int headings = 0;
   for (auto at = page.find("\n### `"); at != page.npos; at = page.find("\n### `", at + 1)) ++headings;
   EXPECT_EQ(headings, static_cast<int>(policies.size()));

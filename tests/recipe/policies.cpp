@@ -5,6 +5,8 @@
 #include "tenon/variants/base.hpp"
 #include "tenon/variants/pro.hpp"
 #include "tenon/variants/ultra.hpp"
+#include "tenon/variants/v2_lite.hpp"
+#include "tenon/variants/v3_tiny.hpp"
 
 namespace {
 
@@ -27,6 +29,28 @@ static_assert(tn::variants::pro.model.parameters() == 6'740'512'768);
 static_assert(tn::variants::ultra.model.parameters() == 13'015'864'320);
 static_assert(tn::variants::pro.schedule.peak == 3e-4 && tn::variants::ultra.schedule.peak == 2e-4);
 static_assert(tn::variants::pro.batch.accumulation() == 256);
+
+// DeepSeek-V2-Lite has the published number of scalars; V3's counts by hand: embedding and head, per block attention with
+// compressed queries and two norms, SwiGLU or router and experts, the last norm.
+static_assert(tn::legal<tn::variants::v2_lite> && tn::legal<tn::variants::v3_tiny>);
+static_assert(tn::variants::v2_lite.model.parameters() == 15'706'484'224);
+static_assert(tn::variants::v2_lite.model.active_parameters() == 2'661'150'208);
+constexpr std::int64_t v3_attention = 512 * 192 + 192 + 192 * 8 * 48 + 512 * (128 + 16) + 128 + 128 * 8 * 64 + 8 * 32 * 512 + 2 * 512;
+constexpr std::int64_t v3_experts = 512 * 32 + 3 * 512 * 256 * (32 + 1);
+static_assert(tn::variants::v3_tiny.model.parameters() == 2 * 8'192 * 512 + 8 * v3_attention + 3 * 512 * 1'408 + 7 * v3_experts + 512);
+
+// A rehearsal is legal, has the types of the full run, and its rate is transferred by the eighth root of the compute.
+template <auto const& R>
+inline constexpr auto rehearsal_of = R.rehearsal();
+template <auto const& R>
+constexpr bool rehearses = tn::legal<rehearsal_of<R>> && std::is_same_v<std::remove_cvref_t<decltype(rehearsal_of<R>)>, std::remove_cvref_t<decltype(R)>> &&
+                           rehearsal_of<R>.model.parameters() < 2'000'000 && rehearsal_of<R>.schedule.peak > R.schedule.peak &&
+                           tn::total_steps(rehearsal_of<R>.horizon, rehearsal_of<R>.batch) == 200_steps;
+static_assert(rehearses<tn::variants::base> && rehearses<tn::variants::pro> && rehearses<tn::variants::ultra>);
+static_assert(rehearses<tn::variants::v2_lite> && rehearses<tn::variants::v3_tiny>);
+constexpr double near(double a, double b) { return a > b ? a / b - 1 : b / a - 1; }
+static_assert(near(tn::transferred_rate(3e-4, 256.0, 1.0), 6e-4) < 1e-12);
+static_assert(near(rehearsal_of<tn::variants::base>.schedule.peak, 0.00322262) < 1e-5);
 
 // A user edits a variant.
 constexpr auto mine =

@@ -29,6 +29,7 @@ constexpr std::int64_t latent_decoder_parameters(Model const& m, std::int64_t ro
 struct deepseek_v2 {
   using axis = tenon::axis::model;
   static constexpr std::string_view kind = "deepseek_v2";
+  static constexpr std::string_view read_by = "models::architecture";
 
   fixed<int> vocab = 0;                ///< rows of the embedding and of the head; required
   fixed<int> hidden = 0;               ///< width of the residual stream; required
@@ -74,6 +75,7 @@ enum class bias_update { sign, centred };
 struct deepseek_v3 {
   using axis = tenon::axis::model;
   static constexpr std::string_view kind = "deepseek_v3";
+  static constexpr std::string_view read_by = "models::architecture";
 
   fixed<int> vocab = 0;                ///< rows of the embedding and of the head; required
   fixed<int> hidden = 0;               ///< width of the residual stream; required
