@@ -15,6 +15,10 @@ class golden {
   explicit golden(std::string const& name)
       : file_(std::filesystem::path(__FILE__).parent_path() / (name + ".safetensors")) {}
 
+  /// The same from another place, such as files that were just made.
+  explicit golden(std::filesystem::path const& directory, std::string const& name)
+      : file_(directory / (name + ".safetensors")) {}
+
   auto const& tensors() const { return file_.tensors(); }
   /// A tensor's values, row-major, widened exactly from F16, F32 or F64.
   std::vector<double> reals(std::string const& name) const {

@@ -2,14 +2,20 @@
 
 A model's weights are not stored: both sides compute them from the tensor's name and the element's index (`values`; in C++
 tests/models/parity.hpp), exactly, in fp32. Of each gradient the file holds the Euclidean norm and four sums with signs, which a
-wrong gradient does not keep; with `full` it holds the gradient itself (the matrix of ./tenon test --live).
+wrong gradient does not keep; with `full` it holds the gradient itself. `python parity.py
+DIRECTORY` writes such files of all models (./tenon test --live parity).
 """
 import itertools
 import math
+import os
 import sys
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import numpy as np
 import torch
+from safetensors.numpy import save_file
 from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -169,14 +175,6 @@ def case(row, full=False):
     return out
 
 
-def matrix():
-    """Every combination of LEVELS, and every rope, number of key heads and kind of head of the dense model."""
-    for row in itertools.product(*LEVELS):
-        yield "_".join(str(int(v) if isinstance(v, bool) else v) for v in row), (*row, {})
-    for heads, tied, rope_name in itertools.product((1, 2, 4), (False, True), ("none", "linear", "llama3", "yarn_plain")):
-        yield f"dense_{heads}_{int(tied)}_{rope_name}", ("dense", heads, None, None, tied, rope_name, {})
-
-
 def warmup_cosine(step, total, peak, warmup, floor):
     """The rate of 0-based `step`: update number `warmup` has the peak, the last update floor * peak."""
     n = step + 1
@@ -270,3 +268,7 @@ def train(kind, steps, peak=2e-3):
 check_covering()
 FILES = {"rope": rope} | {"parity_" + name: (lambda row=row: case(row)) for name, row in MODELS.items()} | {
     "train_dense": lambda: train("dense", 200), "train_v2": lambda: train("v2", 20), "train_v3": lambda: train("v3", 20)}
+
+if __name__ == "__main__":
+    for name, row in MODELS.items():
+        save_file({k: np.ascontiguousarray(v) for k, v in case(row, full=True).items()}, os.path.join(sys.argv[1], f"parity_{name}.safetensors"))
