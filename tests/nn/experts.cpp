@@ -74,7 +74,6 @@ TEST("latent attention and experts on the CPU's team are what plain loops say, f
     auto const have = step(store, members);
     EXPECT_NEAR(have.first, want.first, 1e-5 * want.first);
     EXPECT_NEAR(have.second, want.second, 1e-5 * want.second);
-    EXPECT(std::memcmp(store.gradient(), one.gradient(), 0) == 0);
     for (auto const& p : exec::parameter_places<tiny<sigmoid>>()) {
       double off = 0, size = 0;
       for (std::int64_t i = 0; i < p.size(); ++i) {

@@ -234,6 +234,7 @@ inline std::filesystem::path const& directory() {
   return where;
 }
 struct remove_fresh_files {
+  remove_fresh_files() { directory(); }  // made before, so that it is still there at the end
   ~remove_fresh_files() {
     std::error_code ignored;
     if (!live::off()) std::filesystem::remove_all(directory(), ignored);

@@ -5,6 +5,7 @@
 #include "tenon/models/deepseek_v3.hpp"
 #include "tenon/nn/dtype.hpp"
 #include "tenon/nn/rotation.hpp"
+#include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/recipe.hpp"
 
 /// From a recipe's policies to the types that the engine is made of.

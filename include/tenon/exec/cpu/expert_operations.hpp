@@ -4,6 +4,7 @@
 #include "tenon/exec/cpu/norm_kernels.hpp"
 #include "tenon/exec/cpu/product.hpp"
 #include "tenon/nn/context.hpp"
+#include "tenon/nn/views.hpp"
 
 /// What routed experts ask of the executor: routing, the order of the experts, and products of each expert with the
 /// rows that lie together for it. Members take experts and columns as they get free; the size of a task does not

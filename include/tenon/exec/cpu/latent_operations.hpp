@@ -1,6 +1,7 @@
 #pragma once
 #include "tenon/exec/cpu/attention_kernels.hpp"
 #include "tenon/nn/context.hpp"
+#include "tenon/nn/views.hpp"
 
 /// What latent attention asks of the executor beside products and norms.
 namespace tenon::exec::cpu::inline CPU_CAPABILITY {
