@@ -68,7 +68,7 @@ class decoding {
 
  public:
   explicit decoding(int threads)
-      : team_(threads), memory_(length, threads, length, R.model.rope_theta), cache_memory_(tn::nn::activation_bytes<typename model::template cache<compute>>(length, threads)) {
+      : team_(threads), memory_(length, threads, length, tn::models::rotation_of(R.model)), cache_memory_(tn::nn::activation_bytes<typename model::template cache<compute>>(length, threads)) {
     store_.initialise(1, 0.02);
     store_.refresh_copy();
     tn::nn::bind_activations(cache_, cache_memory_.data(), length, threads);

@@ -107,6 +107,24 @@ TEST("what the model cannot say is refused by file and key") {
   EXPECT_THROWS_WITH(deploy::read_json_object("/nonexistent/config.json"), "/nonexistent/config.json");
 }
 
+TEST("rotary scaling is read in either dialect, written, and read back") {
+  auto const yarn = nlohmann::json{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}, {"mscale", 0.7},
+                                   {"mscale_all_dim", 0.7}, {"beta_fast", 16}};
+  json config = old_dialect;
+  config["rope_scaling"] = yarn;
+  auto const m = read(config);
+  EXPECT(m.rope_scaling.type == model::rope_type::yarn);
+  EXPECT((m.rope_scaling.factor == 4 && m.rope_scaling.original == 32 && m.rope_scaling.mscale == 0.7));
+  EXPECT((m.rope_scaling.beta_fast == 16 && m.rope_scaling.beta_slow == 1 && m.rope_theta == 50000));
+  auto const back = deploy::family<dense>::write(m);
+  EXPECT(back["rope_parameters"]["rope_type"] == "yarn");
+  json fresh = new_dialect;
+  fresh["rope_parameters"] = back["rope_parameters"];
+  EXPECT(deploy::differing_fields(read(fresh), m).empty());
+  config["rope_scaling"]["alpha"] = 3;
+  EXPECT_THROWS_WITH(read(config), "keys that tenon does not know");
+}
+
 TEST("a recipe that differs is refused by the names of all fields that do") {
   auto mine = expected;
   mine.hidden = 64, mine.tied = true, mine.init_std = 0.5;  // the initialiser is no matter of the file

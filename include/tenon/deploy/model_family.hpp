@@ -63,6 +63,53 @@ inline void write_rope(nlohmann::ordered_json& out, rope_config const& rope) {
   out["rope_parameters"] = parameters;
 }
 
+/// The scaling of a policy, out of the object that read_rope gives.
+inline model::rope_scaling scaling_from(config_reader& in, nlohmann::json rest) {
+  model::rope_scaling s;
+  if (rest.is_null()) return s;
+  auto const type = rest.value("rope_type", std::string());
+  if (type != "linear" && type != "llama3" && type != "yarn")
+    in.refuse("rope_scaling", "is " + rest.dump() + ", which is not supported; tenon has linear, llama3 and yarn");
+  s.type = type == "linear" ? model::rope_type::linear
+                            : type == "llama3" ? model::rope_type::llama3 : model::rope_type::yarn;
+  rest.erase("rope_type");
+  auto const take = [&](char const* key, auto& field) {
+    if (!rest.contains(key)) return;
+    if (!rest[key].is_null()) {
+      if (!rest[key].is_number() && !rest[key].is_boolean()) in.refuse("rope_scaling", std::string(key) + " is no number");
+      field = rest[key].get<std::remove_cvref_t<decltype(field.get())>>();
+    }
+    rest.erase(key);
+  };
+  take("factor", s.factor), take("original_max_position_embeddings", s.original);
+  take("low_freq_factor", s.low_freq_factor), take("high_freq_factor", s.high_freq_factor);
+  take("beta_fast", s.beta_fast), take("beta_slow", s.beta_slow), take("mscale", s.mscale);
+  take("mscale_all_dim", s.mscale_all_dim), take("attention_factor", s.attention_factor), take("truncate", s.truncate);
+  if (!rest.empty()) in.refuse("rope_scaling", "has keys that tenon does not know: " + rest.dump());
+  return s;
+}
+/// The keys of a scaling; null where there is none.
+inline nlohmann::json scaling_to(model::rope_scaling const& s) {
+  if (s.type == model::rope_type::none) return nullptr;
+  nlohmann::json out{{"factor", s.factor.get()}};
+  if (s.type == model::rope_type::linear) {
+    out["rope_type"] = "linear";
+    return out;
+  }
+  out["original_max_position_embeddings"] = s.original.get();
+  if (s.type == model::rope_type::llama3) {
+    out["rope_type"] = "llama3";
+    out["low_freq_factor"] = s.low_freq_factor.get(), out["high_freq_factor"] = s.high_freq_factor.get();
+    return out;
+  }
+  out["rope_type"] = "yarn", out["beta_fast"] = s.beta_fast.get(), out["beta_slow"] = s.beta_slow.get();
+  if (s.mscale != 0) out["mscale"] = s.mscale.get();
+  if (s.mscale_all_dim != 0) out["mscale_all_dim"] = s.mscale_all_dim.get();
+  if (s.attention_factor != 0) out["attention_factor"] = s.attention_factor.get();
+  if (!s.truncate) out["truncate"] = false;
+  return out;
+}
+
 /// Keys that every decoder of this family has.
 template <class Model>
 void read_common(config_reader& in, Model& m) {
@@ -97,7 +144,7 @@ struct family<model::deepseek_llm> {
     m.kv_heads = in.count_or("num_key_value_heads", m.heads);
     auto const rope = read_rope(in);
     m.rope_theta = rope.theta;
-    if (!rope.scaling.is_null()) in.refuse("rope_scaling", "is " + rope.scaling.dump() + ", which is not supported");
+    m.rope_scaling = scaling_from(in, rope.scaling);
     int const width = m.heads > 0 ? m.hidden / m.heads : 0;
     if (int const given = in.count_or("head_dim", width); given != width)
       in.refuse("head_dim", "is " + std::to_string(given) + "; tenon's heads are hidden_size / num_attention_heads = " +
@@ -108,7 +155,7 @@ struct family<model::deepseek_llm> {
     nlohmann::ordered_json out;
     write_common(out, m);
     out["num_key_value_heads"] = m.kv(), out["head_dim"] = m.head_dim(), out["mlp_bias"] = false;
-    write_rope(out, {m.rope_theta, nullptr});
+    write_rope(out, {m.rope_theta, scaling_to(m.rope_scaling)});
     return out;
   }
   static model::deepseek_llm resolved(model::deepseek_llm m) {
