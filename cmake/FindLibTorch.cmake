@@ -134,6 +134,10 @@ function(tenon_find_libtorch problem)
   set_property(GLOBAL PROPERTY TENON_LIBTORCH_VERSION "${version}")
   add_library(tenon_libtorch INTERFACE)
   target_include_directories(tenon_libtorch SYSTEM INTERFACE "${root}/include" "${root}/include/torch/csrc/api/include")
+  if(NOT EXISTS "${root}/include/gloo/context.h")  # the wheel has Gloo, and its headers not
+    get_property(cmake GLOBAL PROPERTY TENON_CMAKE_DIR)
+    target_include_directories(tenon_libtorch SYSTEM INTERFACE "${cmake}/gloo_headers")
+  endif()
   target_compile_definitions(tenon_libtorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   # --no-as-needed: operators register themselves, nothing refers to them by name. --allow-shlib-undefined: the wheel's
   # libraries find their own CUDA ones through their own rpath.

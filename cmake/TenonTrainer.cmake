@@ -1,5 +1,7 @@
-# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp])
+# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n])
 #   NAME        the program: one small unit that runs the recipe SYMBOL (default: the header's name)
+#               RANKS n: on several ranks. A recipe of one process becomes one of n (tenon::on_ranks); for a recipe that says
+#               parallel::ddp itself, any n
 #   NAME_check  compiles the recipe alone, without LibTorch, first: its errors come in about a second, before anything big
 include_guard(GLOBAL)
 option(TENON_PCH "Trainers share one precompiled header" ON)
@@ -19,9 +21,9 @@ function(tenon_precompiled out)
 endfunction()
 
 function(tenon_add_trainer name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RECIPE;SYMBOL;MAIN" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RECIPE;SYMBOL;MAIN;RANKS" "")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_RECIPE)
-    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp])")
+    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n])")
   endif()
   if(NOT TARGET tenon::train)
     message(FATAL_ERROR "tenon_add_trainer(${name} ...): a trainer needs the component train; write find_package(tenon REQUIRED COMPONENTS train)")
@@ -34,9 +36,17 @@ function(tenon_add_trainer name)
     get_filename_component(arg_SYMBOL "${header}" NAME_WE)
   endif()
   set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")  # never the program's own path
+  set(parallel "")
+  set(derived "")
+  if(DEFINED arg_RANKS)
+    string(REGEX REPLACE "^.*::" "" short "${arg_SYMBOL}")
+    set(parallel "#include <tenon/parallel.hpp>\n")
+    set(derived "namespace on_ranks { inline constexpr auto ${short} = tenon::on_ranks(::${arg_SYMBOL}, ${arg_RANKS}); }\n")
+    set(arg_SYMBOL "on_ranks::${short}")
+  endif()
   file(CONFIGURE OUTPUT "${dir}/check.cpp" @ONLY CONTENT "#include <tenon/recipe.hpp>
 #include \"@header@\"
-static_assert(tenon::legal<@arg_SYMBOL@>);
+@derived@static_assert(tenon::legal<@arg_SYMBOL@>);
 ")
   add_library(${name}_check OBJECT "${dir}/check.cpp")
   target_link_libraries(${name}_check PRIVATE tenon::recipe)
@@ -49,8 +59,8 @@ static_assert(tenon::legal<@arg_SYMBOL@>);
   else()
     set(main "${dir}/main.cpp")
     file(CONFIGURE OUTPUT "${main}" @ONLY CONTENT "#include <tenon/tenon.hpp>
-#include \"@header@\"
-int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
+@parallel@#include \"@header@\"
+@derived@int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
 ")
   endif()
   add_executable(${name} "${main}")
@@ -66,9 +76,9 @@ int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
 endfunction()
 
 # A recipe that ./tenon was once asked to train; left out when its file has gone since.
-function(tenon_recipe_outside name header symbol)
+function(tenon_recipe_outside name header symbol)  # [RANKS n]
   if(EXISTS "${header}")
-    tenon_add_trainer(${name} RECIPE "${header}" SYMBOL "${symbol}")
+    tenon_add_trainer(${name} RECIPE "${header}" SYMBOL "${symbol}" ${ARGN})
     set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/trainers")
     set_target_properties(${name}_check PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()

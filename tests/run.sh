@@ -1,7 +1,7 @@
-# Sourced by ../tenon: run_tests [SUITE...] [--live]. A suite is a room with tests, compile_fail, zero, clang, package or bench.
+# Sourced by ../tenon: run_tests [SUITE...] [--live] [--trials] (the long trials of ranks). A suite is a room with tests, compile_fail, zero, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe legality plan data observe checkpoint nn models parity exec optim train app deploy docs proof)
+rooms=(core recipe legality plan data observe checkpoint nn models parity exec optim train ranks app deploy docs proof)
 torch_free=" core recipe legality plan data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 
@@ -100,7 +100,8 @@ run_tests() {
       --live) live=1 ;;
       --full) full=1 ;;  # of the legality suite: every legal combination becomes a trainer
       --update) export TENON_UPDATE_DOCS=1 ;;  # pages that are printed by tests are written instead of compared
-      -*) die "'$word' is no option of './tenon test'; there are --live, --full and --update" ;;
+      --trials) export TENON_TEST_TRIALS=1 ;;
+      -*) die "'$word' is no option of './tenon test'; there are --live, --full, --trials and --update" ;;
       *) word=${word//-/_}
          [[ " ${rooms[*]} compile_fail zero clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail zero clang package bench"
          suites+=("$word") ;;

@@ -15,6 +15,7 @@
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
+#include "tenon/recipe/rules/parallel.hpp"
 #include "tenon/recipe/rules/precision.hpp"
 #include "tenon/recipe/rules/rope.hpp"
 #include "tenon/recipe/rules/run.hpp"

@@ -51,6 +51,12 @@ inline constexpr auto coder  = base.with(tn::variants::base_shape, tn::target::h
 static_assert(tn::legal<hotter> && tn::legal<steady> && tn::legal<coder>);
 static_assert(tn::plan<coder>.memory == 141'000'000'000);
 
+// [ranks]
+inline constexpr auto wide = base.with(tn::parallel::ddp{.ranks = 2});                            // 16 samples: two micro-batches each
+inline constexpr auto mesh = base.with(tn::parallel::mesh{tn::parallel::replicate{.ranks = 2}});  // the general form
+// [/ranks]
+static_assert(tn::legal<wide> && tn::legal<mesh>);
+
 constexpr auto several = base.with(
     // [two_sources]
     tn::horizon{2'000_steps},

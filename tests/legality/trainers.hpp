@@ -5,11 +5,13 @@
 #include <ATen/ops/randn.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "support/policies.hpp"
 #include "support/test.hpp"
+#include "tenon/parallel.hpp"
 #include "tenon/train/torch_module.hpp"
 #include "train/tiny.hpp"
 
@@ -39,6 +41,23 @@ constexpr auto recipe_of() {
          a::seed{});
 }
 
+/// A trainer of one member; on ranks, the only one of them.
+template <auto const& R>
+struct alone {
+  std::optional<tn::parallel::group> group;
+  tn::trainer<R> trainer;
+  alone() : trainer(make()) {}
+
+ private:
+  tn::trainer<R> make() {
+    constexpr tn::steps total = tn::total_steps(R.horizon, R.batch);
+    if constexpr (tn::trainer<R>::on_ranks)
+      return {R, 1, total, group.emplace(tn::parallel::place{}, std::chrono::seconds(60))};
+    else
+      return {R, 1, total};
+  }
+};
+
 /// What a combination of policies did.
 struct outcome {
   std::string name;
@@ -48,18 +67,17 @@ struct outcome {
 /// Three steps, saved after the second; a new trainer that loads it and takes the third ends with the same bytes.
 template <auto const& R>
 outcome train_and_resume() {
-  using trainer = tn::trainer<R>;
-  constexpr tn::steps total = tn::total_steps(R.horizon, R.batch);
   std::string name;
   tn::for_each_axis(R, [&](auto, auto const& policy) { name += " " + std::string(policy.kind); });
   DOCTEST_INFO("trainer of" << name);
   tiny::directory const run;
-  trainer straight(R, 1, total);
+  alone<R> first, second;
+  auto& straight = first.trainer;
   auto const reports = tiny::run(straight, 2);
   for (auto const& r : reports) EXPECT((std::isfinite(r.loss) && r.loss > 0));
   auto const checkpoint = tiny::saved(run.path, straight);
   tiny::run(straight, 1);
-  trainer resumed(R, 1, total);
+  auto& resumed = second.trainer;
   tn::train::load_state(checkpoint, resumed);
   tiny::run(resumed, 1);
   auto const expected = tiny::state_of(straight), got = tiny::state_of(resumed);

@@ -35,6 +35,7 @@ class child {
   ~child() {
     if (!done_) send(SIGKILL), wait();
   }
+  pid_t id() const { return pid_; }
   void send(int signal) { ::kill(pid_, signal); }
   /// The exit code, or 1000 + the signal that ended it.
   int wait() {

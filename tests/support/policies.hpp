@@ -114,7 +114,10 @@ constexpr auto choices(tn::axis::trainable) { return tn::hetero::make(choice{tn:
 constexpr auto choices(tn::axis::memory) {
   return tn::hetero::make(choice{tn::memory::keep{}}, choice{tn::memory::recompute{}});
 }
-constexpr auto choices(tn::axis::parallel) { return tn::hetero::make(choice{tn::parallel::single{}}); }
+constexpr auto choices(tn::axis::parallel) {
+  return tn::hetero::make(choice{tn::parallel::single{}}, choice{tn::parallel::ddp{.ranks = 2}, ".ranks = 2"},
+                          choice{tn::parallel::mesh{tn::parallel::replicate{.ranks = 2}}, "replicate{.ranks = 2}"});
+}
 constexpr auto choices(tn::axis::checkpoint) {
   return tn::hetero::make(choice{tn::checkpoint::never{}}, choice{tn::checkpoint::every{}});
 }

@@ -45,7 +45,8 @@ inline constexpr option options[] = {
     {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},
     {"init", "DIR", "take the first weights from this directory: a checkpoint, or a model that transformers saved"},
     {"prompt", "TEXT", "how the sample text at the end begins"},
-    {"threads", "N", "threads; default: one per core"},
+    {"threads", "N", "threads of each rank; default: one per core, shared by the ranks of a machine"},
+    {"ranks", "N", "number of ranks (processes); without torchrun, srun or mpirun, this program starts them here"},
     {"json", "", "machine-readable output"},
     {"help", "", "print this list"},
 };
@@ -161,6 +162,13 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
         throw error(std::string("--threads: ") + e.what());
       }
       if (c.threads < 1) throw error("--threads is " + value + "; give at least 1, or leave it out for one per core");
+    } else if (name == "ranks") {
+      constexpr auto field = parallel::ranks_field<decltype(r.parallel)>();
+      if constexpr (field.empty())
+        throw error("--ranks " + value + ": this program's recipe says parallel::single, one process; write parallel::ddp{} "
+                    "in the recipe, or let ./tenon train --ranks " + value + " build it so");
+      else
+        app::assign(r, c.overrides, "--ranks", std::string(field), value);
     } else if (name == "steps") {
       steps n;
       try {

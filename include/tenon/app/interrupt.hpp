@@ -12,6 +12,7 @@ enum class exit_code : int {
   failed = 1,       ///< something went wrong while running; the sentence says what
   refused = 2,      ///< a rule or the command line says that this cannot be run; no step was taken
   interrupted = 3,  ///< Ctrl-C or SIGTERM: everything is saved, the same command goes on from here
+  rank_lost = 4,    ///< another rank died or hung; the same command goes on from the last checkpoint
   at_once = 130     ///< a second Ctrl-C: left without saving; the last checkpoint is whole
 };
 

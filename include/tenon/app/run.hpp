@@ -2,11 +2,14 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "tenon/app/command_line.hpp"
+#include "tenon/app/company.hpp"
 #include "tenon/app/corpus.hpp"
+#include "tenon/app/exchange_text.hpp"
 #include "tenon/app/first_weights.hpp"
 #include "tenon/app/plan_json.hpp"
 #include "tenon/app/plan_text.hpp"
@@ -38,6 +41,9 @@ exit_code print_plan(Recipe const& r, command_line const& c, int threads) {
     text = c.json ? plan_json(r, make_plan<R>(n), n) : plan_text(r, make_plan<R>(n), n);
   else
     text = c.json ? plan_json(r, run_plan{}, n) : plan_text(r, run_plan{}, n);
+  if constexpr (models::has_static_layers<std::remove_cvref_t<decltype(R.model)>>) {
+    if (!c.json) text += exchange_plan_text<R>(r, make_plan<R>(n));
+  }
   std::fputs(text.c_str(), stdout);
   return exit_code::done;
 }
@@ -96,8 +102,11 @@ void print_start(Trainer& trainer, run_facts const& facts) {
               observe::grouped(tokens_per_step(r.batch).count).c_str(), std::string(Trainer::precision::kind).c_str());
   std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(),
               d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
-  std::printf("threads     %lld, %s, %s\n\n", static_cast<long long>(facts.machine.threads), facts.machine.isa.c_str(),
-              facts.machine.blas.c_str());
+  if (facts.machine.ranks > 1)
+    std::printf("ranks       %lld, of %lld threads each\n", static_cast<long long>(facts.machine.ranks),
+                static_cast<long long>(facts.machine.threads));
+  std::printf("threads     %lld, %s, %s\n\n", static_cast<long long>(facts.machine.threads * facts.machine.ranks),
+              facts.machine.isa.c_str(), facts.machine.blas.c_str());
   std::fflush(stdout);
 }
 
@@ -123,66 +132,10 @@ std::string missing_path(Recipe const& r, command_line const& c) {
   return tokenizer.empty() || std::filesystem::exists(tokenizer, unknown) ? std::string{} : tokenizer;
 }
 
-/// From text to trained weights: prepares the data, resumes or initialises, loops, samples.
-template <auto const& R>
-exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int threads) {
-  require_isa();
-  std::string const missing = missing_path(r, c);
-  require_launch(r, {.needed = bytes{plan_or_nothing<R>(threads).total()},
-                     .present = machine_memory(),
-                     .launched = true,
-                     .missing = missing});
-  catch_interrupts();
-  run_facts facts;
-  facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
-  checkpoint::run_lock const lock(facts.run);
-  checkpoint::clean_checkpoints(facts.run);
-  std::printf("run         %s\n", facts.run.c_str());
-  std::fflush(stdout);
-
-  first_weights const first(r.model, c.init, facts.run);
-  auto const text = prepare_text(r, c.data, facts.run, threads, first.tokenizer());
-  auto const order = order_of(r, text);
-  print_text(r, c, text, order);
-  if (text.tokens().size() < r.model.vocab)
-    std::printf("note        the tokenizer has %lld entries, the model's vocabulary %d: the other rows are padding\n",
-                static_cast<long long>(text.tokens().size()), int(r.model.vocab));
-  auto const total = resolve_total(r, order);
-  require_legal(r, known_from(order));
-
-  train::trainer<R> trainer(r, threads, total);
-  facts.machine = machine_facts(threads);
-  facts.step_flops = plan_or_nothing<R>(threads).step_flops;
-  bool const earlier = std::filesystem::exists(facts.run / "recipe.json");
-  bool const resumed = resume(trainer, order, c, facts);
-  if (!resumed) {
-    if (earlier)
-      std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
-    first.load(trainer);
-    write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
-    save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
-    first.keep_files(facts.run, text.tokens());
-  }
-  print_start<R>(trainer, facts);
-  if (interrupted()) return exit_code::interrupted;
-  if (trainer.progress().step >= total.count) {
-    std::printf("this run is complete; to go on, lengthen it, such as --change horizon=%lld_steps\n",
-                static_cast<long long>(2 * total.count));
-    return exit_code::done;
-  }
-
-  outputs out(facts.run, r, resumed || earlier ? trainer.progress().step + 1 : 0);
-  out.describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
-  auto const d = digests(r);
-  out.describe({trainer.progress().step, "run/digests",
-                "identity " + d.identity + "  layout " + d.layout + "  numbers " + d.numbers});
-  session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out);
-  data::prefetcher batches(order, trainer.progress().cursor, r.batch.global.count);
-  if (train::loop(trainer, batches, host) == train::outcome::interrupted) {
-    out.finish(false);
-    return print_interrupted(trainer, host);
-  }
-
+/// What a finished run leaves behind: a note about the baseline, a sample of text.
+template <class Trainer, class Host>
+void print_end(Trainer& trainer, Host& host, outputs& out, run_text const& text, run_facts const& facts,
+               command_line const& c) {
   out.say(trainer.progress().step, host.whole_text_note(trainer));
   std::string const sample = sample_text(trainer, text.tokens(), c.prompt);
   if (!sample.empty()) {
@@ -193,7 +146,102 @@ exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c, int t
   out.finish(true);
   std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n",
               facts.run.c_str(), sample.empty() ? "" : ", sample.txt");
-  return exit_code::done;
+}
+
+/// What all ranks of a run must have in common before they begin. Throws tenon::error, the same on all.
+template <class Recipe, class Company>
+void compare_starts(Recipe const& r, checkpoint::machine_facts const& m, Company& company) {
+  company.compare("program (SHA-256)", m.binary), company.compare("LibTorch", m.libtorch);
+  auto const d = digests(r);
+  company.compare("identity digest", d.identity), company.compare("layout digest", d.layout);
+  company.compare("numbers digest", d.numbers), company.compare("number of threads", std::to_string(m.threads));
+}
+
+/// From text to trained weights: prepares the data, resumes or initialises, loops, samples. `company`: the other ranks.
+template <auto const& R, class Company>
+exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command_line const& c) {
+  require_isa();
+  int const threads = company.threads(c.threads);
+  std::string const missing = missing_path(r, c);
+  require_launch(r, {.needed = bytes{plan_or_nothing<R>(threads).total() * company.size() / company.hosts()},
+                     .present = machine_memory(),
+                     .launched = true,
+                     .missing = missing});
+  run_facts facts;
+  facts.machine = machine_facts(threads);
+  facts.machine.ranks = company.size();
+  compare_starts(r, facts.machine, company);
+  facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
+  std::optional<checkpoint::run_lock> lock;
+  if (company.leads()) {
+    lock.emplace(facts.run);
+    checkpoint::clean_checkpoints(facts.run);
+  }
+  std::printf("run         %s\n", facts.run.c_str());
+  std::fflush(stdout);
+
+  first_weights const first(r.model, c.init, facts.run);
+  auto const text =
+      company.in_turn([&] { return prepare_text(r, c.data, facts.run, threads, first.tokenizer()); });
+  auto const order = order_of(r, text);
+  company.compare("text (SHA-256)", fingerprint(order)), company.compare("tokenizer (SHA-256)", text.tokens().fingerprint());
+  print_text(r, c, text, order);
+  if (text.tokens().size() < r.model.vocab)
+    std::printf("note        the tokenizer has %lld entries, the model's vocabulary %d: the other rows are padding\n",
+                static_cast<long long>(text.tokens().size()), int(r.model.vocab));
+  auto const total = resolve_total(r, order);
+  require_legal(r, known_from(order));
+
+  auto trainer = company.make_trainer(r, threads, total);
+  facts.step_flops =  // of the ranks on one machine, whose peak they are compared with
+      plan_or_nothing<R>(threads).step_flops * parallel::replicas_of(R.parallel).ranks / company.hosts();
+  bool const earlier = company.leads() && std::filesystem::exists(facts.run / "recipe.json");
+  bool resumed = company.leads() && resume(trainer, order, c, facts);
+  if (company.leads() && !resumed) {
+    if (earlier)
+      std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
+    first.load(trainer);
+    write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
+    save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
+    first.keep_files(facts.run, text.tokens());
+  }
+  resumed = company.share(trainer, resumed);
+  print_start<R>(trainer, facts);
+  if (company.any(interrupted())) return exit_code::interrupted;
+  if (trainer.progress().step >= total.count) {
+    std::printf("this run is complete; to go on, lengthen it, such as --change horizon=%lld_steps\n",
+                static_cast<long long>(2 * total.count));
+    return exit_code::done;
+  }
+
+  std::optional<outputs> out;
+  if (company.leads()) {
+    out.emplace(facts.run, r, resumed || earlier ? trainer.progress().step + 1 : 0);
+    out->describe({trainer.progress().step, "run/recipe", "```\n" + recipe_text(r, total) + "```"});
+    auto const d = digests(r);
+    out->describe({trainer.progress().step, "run/digests",
+                   "identity " + d.identity + "  layout " + d.layout + "  numbers " + d.numbers});
+  }
+  session<train::trainer<R>, std::remove_const_t<decltype(order)>> host(facts, text, order, out ? &*out : nullptr);
+  auto batches = company.batches(order, trainer.progress().cursor, r.batch.global.count);
+  auto const end = train::loop(trainer, batches, host);
+  if (company.leads()) std::fputs(company.exchange_text(trainer).c_str(), stdout);
+  if (company.leads() && end == train::outcome::finished) {
+    auto const busy = busy_with(trainer);
+    print_end(trainer, host, *out, text, facts, c);
+  }
+  company.part();
+  if (end == train::outcome::finished) return exit_code::done;
+  if (out) out->finish(false);
+  return print_interrupted(trainer, host);
+}
+
+/// The same with all ranks: what one refuses, all do.
+template <auto const& R>
+exit_code train(std::remove_cvref_t<decltype(R)> r, command_line const& c) {
+  catch_interrupts();
+  company<R> ranks(r);
+  return ranks.together([&] { return train_in<R>(ranks, r, c); });
 }
 
 }  // namespace app
@@ -222,23 +270,27 @@ requires(is_legal(R)) int run(int argc, char const* const* argv) {
   try {
     if (auto const file = app::recipe_file(argc, argv); !file.empty()) app::read_recipe(file, r);
     c = parse(argc, argv, r);
-    if (!c.help && !c.plan) app::require_paths(r, c.data);
+    if (!c.help && !c.plan) {
+      app::require_paths(r, c.data);
+      if (int const code = app::company<R>::start(r, argc, argv); code >= 0) return code;
+    }
   } catch (std::exception const& e) {
     return fail(e, exit_code::refused);
   }
-  int const threads = c.threads > 0 ? c.threads : app::default_threads();
   if (c.help) {
     std::string const text = usage(r, argc > 0 ? argv[0] : "trainer");
     return std::printf("%s\n%s\n", text.c_str(), compiled_digests<R>.text()), 0;
   }
   try {
-    return static_cast<int>(c.plan ? app::print_plan<R>(r, c, threads) : app::train<R>(r, c, threads));
+    if (c.plan) return static_cast<int>(app::print_plan<R>(r, c, c.threads > 0 ? c.threads : app::default_threads()));
+    return static_cast<int>(app::train<R>(r, c));
   } catch (refused const& e) {
     return fail(e, exit_code::refused);
   } catch (data::interrupted const&) {
     std::fprintf(stderr, "\nstopped before the first step; nothing was lost\n");
     return static_cast<int>(exit_code::interrupted);
   } catch (std::exception const& e) {
+    if constexpr (parallel::has_ranks<decltype(R.parallel)>) app::company<R>::leave_ranks(fail);
     return fail(e, exit_code::failed);
   }
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tenon/app/company.hpp"
 #include "tenon/app/corpus.hpp"
 #include "tenon/app/interrupt.hpp"
 #include "tenon/app/machine.hpp"
@@ -81,24 +82,26 @@ struct run_facts {
 };
 
 /// What the loop calls: records, evaluates and saves for one start of a run. `Order` is data::loader or
-/// data::mixture_loader.
+/// data::mixture_loader. Without outputs it is one of the ranks that do not lead: it takes its part of evaluations, and
+/// neither records nor saves.
 template <class Trainer, class Order>
 class session {
  public:
-  session(run_facts facts, run_text const& text, Order const& order, outputs& out)
-      : facts_(std::move(facts)), text_(&text), order_(order), out_(&out), baseline_(text.tokens().size()) {
+  session(run_facts facts, run_text const& text, Order const& order, outputs* out)
+      : facts_(std::move(facts)), text_(&text), order_(order), out_(out), baseline_(text.tokens().size()) {
     auto const most = held_out_limit / order.sequence();  // samples, parted among the sources like the run's
     for (std::size_t s = 0; s < text.sources.size(); ++s)
       held_.emplace_back(text.sources[s].corpus, order.sequence(), text.tokens().begin_of_text(),
                          text.tokens().byte_lengths(),
                          std::max<std::int64_t>(1, most * share_of(order, s) / data::mixture_pattern::period));
-    if (facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
+    if (out_ != nullptr && facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
   }
 
   bool interrupted() const { return app::interrupted(); }
   void begin(Trainer& t) { started_ = step_ended_ = saved_ = clock::now(), first_step_ = t.progress().step; }
 
   void report(Trainer& t, data::micro_batch const& batch, train::step_report const& s) {
+    if (out_ == nullptr) return;
     auto const now = clock::now();
     double const took = seconds(now - step_ended_);
     step_ended_ = now;
@@ -124,7 +127,10 @@ class session {
       stage_ = batch.at.stage;
     }
     out_->on_step(r);
-    baseline_.consume(batch);
+    if constexpr (Trainer::on_ranks)  // of the whole step, not of this rank's part
+      baseline_.consume_from(order_, batch.at, t.recipe().batch.global.count);
+    else
+      baseline_.consume(batch);
     step_ended_ = clock::now();
   }
 
@@ -145,6 +151,8 @@ class session {
       nats += one;
       each += (each.empty() ? "" : ", ") + observe::fixed_point(side.bits_per_byte(one), 4);
     }
+    if (out_ == nullptr) return;
+    auto const busy = busy_with(t);
     auto const bits = held_out_bits(baseline_);
     auto const targets = sum(&data::held_out_set::targets);
     double const bytes = double(sum(&data::held_out_set::bytes));
@@ -190,6 +198,8 @@ class session {
   }
   void save([[maybe_unused]] Trainer& t) {
     if constexpr (requires { t.recipe().checkpoint.period; }) {
+      if (out_ == nullptr) return;
+      auto const busy = busy_with(t);
       auto const& r = t.recipe();
       auto const& p = t.progress();
       checkpoint::transaction<> to(facts_.run, p.step);

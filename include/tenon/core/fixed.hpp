@@ -53,8 +53,9 @@ struct fixed<T, D> : T {
   constexpr T get() const { return *this; }
 };
 
-/// A field that is free at any time (paths, logging, how many to keep). Converts from T and to T.
-template <class T>
+/// A field that is free at any time (paths, logging, how many to keep). Converts from T and to T. Almost all belong to no
+/// digest; one that moves the last bits of the numbers (how many ranks add up a gradient) belongs to the layout.
+template <class T, digest D = digest::none>
 struct operational {
   T value{};
   constexpr operational() = default;
@@ -63,9 +64,9 @@ struct operational {
   constexpr T get() const { return value; }
 };
 
-template <class T>
+template <class T, digest D>
 requires std::is_class_v<T>
-struct operational<T> : T {
+struct operational<T, D> : T {
   constexpr operational() = default;
   using T::T;
   constexpr operational(T v) : T(v) {}
@@ -85,11 +86,11 @@ struct field_traits<fixed<T, D>> {
   static constexpr field_class classification = field_class::fixed;
   static constexpr digest belongs_to = D;
 };
-template <class T>
-struct field_traits<operational<T>> {
+template <class T, digest D>
+struct field_traits<operational<T, D>> {
   using value_type = T;
   static constexpr field_class classification = field_class::operational;
-  static constexpr digest belongs_to = digest::none;
+  static constexpr digest belongs_to = D;
 };
 
 }  // namespace tenon

@@ -75,6 +75,7 @@ inline std::string to_text(samples v) { return std::to_string(v.count) + "_sampl
 inline std::string to_text(tokens v) { return std::to_string(v.count) + "_tokens"; }
 inline std::string to_text(epochs v) { return std::to_string(v.count) + "_epochs"; }
 inline std::string to_text(minutes v) { return std::to_string(v.count) + "_minutes"; }
+inline std::string to_text(seconds v) { return std::to_string(v.count) + "_seconds"; }
 inline std::string to_text(bytes v) { return std::to_string(v.count) + "_bytes"; }
 inline std::string to_text(percent v) { return to_text(v.value) + "%"; }
 inline std::string to_text(span_of_run v) {
@@ -114,6 +115,7 @@ inline amount read_amount(std::string_view written, std::string_view expected) {
   a.unit = unit;
   if (unit == "%") a.unit = "percent";
   if (unit == "m" || unit == "min" || unit == "minute") a.unit = "minutes";
+  if (unit == "s" || unit == "sec" || unit == "second") a.unit = "seconds";
   if (unit == "step" || unit == "token" || unit == "sample" || unit == "epoch") a.unit += "s";
   return a;
 }
@@ -175,6 +177,7 @@ inline void parse_text(std::string_view written, samples& out) { text::read_unit
 inline void parse_text(std::string_view written, tokens& out) { text::read_unit(written, "tokens", out); }
 inline void parse_text(std::string_view written, epochs& out) { text::read_unit(written, "epochs", out); }
 inline void parse_text(std::string_view written, minutes& out) { text::read_unit(written, "minutes", out); }
+inline void parse_text(std::string_view written, seconds& out) { text::read_unit(written, "seconds", out); }
 inline void parse_text(std::string_view written, bytes& out) {
   std::string_view const expected = "an amount of memory, such as 24_GiB";
   auto a = text::read_amount(written, expected);

@@ -51,6 +51,10 @@ struct epochs : quantity<epochs> {
 struct minutes : quantity<minutes> {
   using quantity<minutes>::quantity;
 };
+/// Wall-clock seconds, for limits of patience only.
+struct seconds : quantity<seconds> {
+  using quantity<seconds>::quantity;
+};
 /// Memory.
 struct bytes : quantity<bytes> {
   using quantity<bytes>::quantity;
@@ -108,7 +112,7 @@ struct period {
   friend constexpr bool operator==(period, period) = default;
 };
 
-/// `using namespace tenon::literals;` gives 20_steps, 4'096_tokens, 8_samples, 5_epochs, 10_minutes, 5_percent, 24_GiB.
+/// `using namespace tenon::literals;` gives 20_steps, 4'096_tokens, 8_samples, 5_epochs, 10_minutes, 60_seconds, 5_percent, 24_GiB.
 namespace literals {
 constexpr steps operator""_steps(unsigned long long n) { return steps{static_cast<std::int64_t>(n)}; }
 constexpr micro_steps operator""_micro_steps(unsigned long long n) { return micro_steps{static_cast<std::int64_t>(n)}; }
@@ -116,6 +120,7 @@ constexpr samples operator""_samples(unsigned long long n) { return samples{stat
 constexpr tokens operator""_tokens(unsigned long long n) { return tokens{static_cast<std::int64_t>(n)}; }
 constexpr epochs operator""_epochs(unsigned long long n) { return epochs{static_cast<std::int64_t>(n)}; }
 constexpr minutes operator""_minutes(unsigned long long n) { return minutes{static_cast<std::int64_t>(n)}; }
+constexpr seconds operator""_seconds(unsigned long long n) { return seconds{static_cast<std::int64_t>(n)}; }
 constexpr percent operator""_percent(unsigned long long n) { return percent{static_cast<double>(n)}; }
 constexpr percent operator""_percent(long double n) { return percent{static_cast<double>(n)}; }
 constexpr bytes operator""_MiB(unsigned long long n) { return bytes{static_cast<std::int64_t>(n) << 20}; }

@@ -15,7 +15,7 @@ namespace tenon::data {
 
 /// Some samples, and where they stand. The four arrays are [samples][sequence], row-major; see loader.
 struct micro_batch {
-  cursor at;    ///< of the first sample
+  cursor at;    ///< of the first sample; on several ranks, of the first sample of all of them
   cursor next;  ///< of the first sample of the following micro-batch: what a checkpoint keeps
   std::int64_t samples = 0, sequence = 0;
   std::int64_t num_targets = 0;  ///< rows that carry a target
@@ -27,15 +27,18 @@ struct micro_batch {
 template <class Loader>
 class prefetcher {
  public:
-  /// Each micro-batch holds `samples` samples and starts `stride` samples after the one before: with n ranks that take
-  /// turns, rank r starts at advance(start, r * samples) with stride n * samples. Errors: counts below 1.
-  prefetcher(Loader source, cursor start, std::int64_t samples, std::int64_t stride, int depth = 2)
+  /// Each micro-batch holds `samples` samples and starts `stride` samples after the one before. Its samples are those
+  /// from `offset` on, while `at` and `next` stay those of the stride: rank r of n takes r * samples with stride
+  /// n * samples, and all ranks have the same cursor. Errors: counts below 1, an offset beyond the stride.
+  prefetcher(Loader source, cursor start, std::int64_t samples, std::int64_t stride, int depth = 2,
+             std::int64_t offset = 0)
       : source_(std::move(source)),
         at_(start),
         samples_(samples),
         stride_(stride),
+        offset_(offset),
         slots_(std::size_t(depth < 1 ? 1 : depth)) {
-    if (samples < 1 || stride < samples)
+    if (samples < 1 || offset < 0 || stride < offset + samples)
       throw error("a micro-batch needs at least one sample and a stride not below its size");
     thread_ = std::thread([this] { work(); });
   }
@@ -78,7 +81,7 @@ class prefetcher {
         slot.at = at_;
         slot.samples = samples_, slot.sequence = source_.sequence();
         for (auto* v : {&slot.tokens, &slot.targets, &slot.positions, &slot.document_start}) v->resize(rows);
-        source_.fill(at_, samples_, slot.tokens.data(), slot.targets.data(), slot.positions.data(),
+        source_.fill(offset_ > 0 ? source_.advance(at_, offset_) : at_, samples_, slot.tokens.data(), slot.targets.data(), slot.positions.data(),
                      slot.document_start.data());
         slot.num_targets = loader::count_targets(slot.targets.data(), std::int64_t(rows));
         at_ = slot.next = source_.advance(at_, stride_);
@@ -96,7 +99,7 @@ class prefetcher {
 
   Loader source_;
   cursor at_;
-  std::int64_t samples_, stride_;
+  std::int64_t samples_, stride_, offset_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<micro_batch> slots_;

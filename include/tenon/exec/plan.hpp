@@ -26,7 +26,7 @@ constexpr plan_numbers numbers_of(Recipe const& r, int members = 1) {
   plan_numbers n{.micro = r.batch.micro.count, .sequence = r.batch.sequence.count, .global = r.batch.global.count};
   n.steps = total_steps(r.horizon, r.batch).count;
   n.members = members;
-  if constexpr (requires { int(r.parallel.ranks); }) n.ranks = int(r.parallel.ranks);
+  n.ranks = parallel::replicas_of(r.parallel).ranks;
   return n;
 }
 

@@ -15,6 +15,7 @@
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
+#include "tenon/recipe/rules/parallel.hpp"
 #include "tenon/recipe/rules/precision.hpp"
 #include "tenon/recipe/rules/rope.hpp"
 #include "tenon/recipe/rules/run.hpp"
@@ -32,7 +33,7 @@ auto in_layer(list<Rules...>)
 
 /// Every rule about policies whose contracts hold.
 using recipe_rules = decltype(model_rules{} + expert_rules{} + rope_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
-                              curriculum_rules{} + data_rules{} + run_rules{});
+                              curriculum_rules{} + data_rules{} + run_rules{} + parallel_rules{});
 
 /// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.
 using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));

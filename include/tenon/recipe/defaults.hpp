@@ -8,6 +8,7 @@
 #include "tenon/recipe/horizon.hpp"
 #include "tenon/recipe/model.hpp"
 #include "tenon/recipe/optimizer.hpp"
+#include "tenon/recipe/parallel.hpp"
 #include "tenon/recipe/precision.hpp"
 #include "tenon/recipe/run_policies.hpp"
 #include "tenon/recipe/schedule.hpp"

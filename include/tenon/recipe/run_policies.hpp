@@ -47,18 +47,6 @@ struct recompute {
 
 }  // namespace tenon::memory
 
-namespace tenon::parallel {
-
-/// One process, one device.
-struct single {
-  using axis = tenon::axis::parallel;
-  static constexpr std::string_view kind = "single";
-  static constexpr std::string_view read_by = "train::loop";
-  static constexpr int ranks = 1;
-};
-
-}  // namespace tenon::parallel
-
 namespace tenon::checkpoint {
 
 /// Nothing is saved, not even at the end.

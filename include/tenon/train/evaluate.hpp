@@ -8,13 +8,18 @@
 namespace tenon::train {
 
 /// Sum over the held-out rows of -log p(target), in nats, with the training layers run forward only. `room` is reused
-/// memory of [micro][sequence] rows. `stop()` is asked between micro-batches; true ends early with a negative result.
+/// memory of [micro][sequence] rows. `stop()` is asked between micro-batches; true ends early with a negative result. On
+/// several ranks each takes its turn of the micro-batches, and all get the same result.
 template <class Trainer, class Stop>
 double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& room, Stop&& stop) {
   auto const micro = t.micro_samples();
+  std::int64_t begin = 0, stride = micro;
+  if constexpr (Trainer::on_ranks)
+    begin = micro * t.ranks().company().rank(), stride = micro * t.ranks().company().size();
   double total = 0;
-  for (std::int64_t first = 0; first < held.samples(); first += micro) {
-    if (stop()) return -1;
+  bool stopped = false;
+  for (std::int64_t first = begin; first < held.samples() && !stopped; first += stride) {
+    if ((stopped = stop())) break;
     room.samples = std::min(micro, held.samples() - first), room.sequence = held.sequence();
     for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start})
       v->resize(std::size_t(micro * room.sequence));
@@ -28,7 +33,8 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
     t.team().run(region);
     total += t.engine().loss_sum();
   }
-  return total;
+  if constexpr (Trainer::on_ranks) return t.ranks().sum_of_all(total, stopped);
+  return stopped ? -1 : total;
 }
 
 /// Unigram and interpolated trigram, fitted on exactly the rows that training has consumed. After a resume the counts
@@ -44,8 +50,12 @@ class consumed_baseline {
   /// Adds samples [0, `samples`) of `source`: what an earlier start of this run has consumed.
   template <class Loader>
   void replay(Loader source, std::int64_t samples) {
+    consume_from(source, {}, samples);
+  }
+  /// Adds `samples` samples of `source` from `at` on.
+  template <class Loader>
+  void consume_from(Loader& source, data::cursor at, std::int64_t samples) {
     data::micro_batch b;
-    data::cursor at{};
     b.sequence = source.sequence();
     for (std::int64_t done = 0; done < samples; done += b.samples) {
       b.samples = std::min<std::int64_t>(256, samples - done);

@@ -7,6 +7,15 @@ namespace tenon::train {
 /// Why a loop ended.
 enum class outcome { finished, interrupted };
 
+/// Whether the run is to stop after this step: what the host says, or on several ranks, what they agreed on before it.
+template <class Trainer, class Host>
+bool stops(Trainer& t, Host& host) {
+  if constexpr (Trainer::on_ranks)
+    return t.ranks().stops();
+  else
+    return host.interrupted();
+}
+
 /// The whole training loop. `batches`, a data::prefetcher, hands out the rows of each step in the data's order; `host`
 /// is told what happened and decides when to look (`report`, `evaluate`), when to keep (`save`) and when to stop
 /// (`interrupted`).
@@ -18,15 +27,18 @@ outcome loop(Trainer& t, Batches& batches, Host& host) {
   host.begin(t);
   while (t.progress().step < t.total().count) {
     batches.take(batch);
+    if constexpr (Trainer::on_ranks) t.ranks().ask_to_stop(host.interrupted());
     step_report const report = step(t, batch);
     host.report(t, batch, report);
 
-    bool const last = t.progress().step == t.total().count, stop = host.interrupted();
+    bool const last = t.progress().step == t.total().count, stop = stops(t, host);
     if (stop || last || host.save_due(t)) host.save(t);  // first what must not be lost
     if (stop && !last) return outcome::interrupted;
     if (last || host.evaluate_due(t)) host.evaluate(t);
   }
-  return host.interrupted() ? outcome::interrupted : outcome::finished;
+  bool interrupted = host.interrupted();
+  if constexpr (Trainer::on_ranks) interrupted = t.ranks().company().any(interrupted);
+  return interrupted ? outcome::interrupted : outcome::finished;
 }
 
 }  // namespace tenon::train

@@ -60,12 +60,18 @@ class static_engine {
 
   /// `seed`: scale / tokens of the step that have a target; `b.balance_seed`: scale / sequences of the step.
   void forward_backward(executor& x, nn::micro_batch b, float seed, bool first) const {
+    forward_backward(x, b, seed, first, [](auto const& store) -> auto const& { return store; });
+  }
+  /// The same through the store that `over` makes of this one, such as parallel::announcing_store.
+  template <class Over>
+  void forward_backward(executor& x, nn::micro_batch b, float seed, bool first, Over const& over) const {
     b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;
     if constexpr (balances) {
       bool const any = balance_.expert != 0 || balance_.device != 0 || balance_.exchange != 0;
       b.balance = balance_, b.balance_seed = any ? b.balance_seed : 0;
     }
-    Model::forward_backward(x, store_, b, memory_.saved, memory_.scratch, seed, first);
+    auto&& store = over(store_);
+    Model::forward_backward(x, store, b, memory_.saved, memory_.scratch, seed, first);
   }
   void evaluate(executor& x, nn::micro_batch b) const {
     b.rotary_cos = memory_.rotary_cos, b.rotary_sin = memory_.rotary_sin;

@@ -27,7 +27,9 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   auto const& r = t.recipe();
   auto const& engine = t.engine();
   auto& state = t.optimizer_state();
+  constexpr bool on_ranks = Trainer::on_ranks;
   step_report report{.count = batch.num_targets, .learning_rate = t.learning_rate()};
+  if constexpr (on_ranks) report.count = t.ranks().begin(batch.num_targets);
   float const seed =
       float(t.loss_scale() / double(report.count > 0 ? report.count : 1));  // one division, before any backward pass
 
@@ -36,9 +38,19 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   auto region = [&](int member) {
     auto x = engine.on(t.team(), member);
     engine.clear_loss(x);
-    for (std::int64_t first = 0; first < batch.samples; first += t.micro_samples())
-      engine.forward_backward(x, rows_of(batch, first, t.micro_samples(), sequence_seed), seed, first == 0);
+    for (std::int64_t first = 0; first < batch.samples; first += t.micro_samples()) {
+      auto const rows = rows_of(batch, first, t.micro_samples(), sequence_seed);
+      if constexpr (on_ranks)
+        t.ranks().forward_backward(engine, x, rows, seed, first == 0, first + t.micro_samples() == batch.samples);
+      else
+        engine.forward_backward(x, rows, seed, first == 0);
+    }
     x.barrier();
+    if constexpr (on_ranks) {
+      if (member == 0) t.ranks().finish(engine);
+      x.barrier();
+      if (t.ranks().failed()) return;
+    }
 
     auto const size = engine.size();
     auto const each_chunk = [&](auto f) {  // f(chunk, its first element, its last)
@@ -69,9 +81,16 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   };
   t.team().run(region);
 
-  report.total = {engine.loss_sum(), report.count};
+  if constexpr (on_ranks) {
+    auto const all = t.ranks().settle(report.gradient_norm);
+    report.total = {all.loss, report.count};
+    report.balance = all.balance / double(r.batch.global.count);
+  } else {
+    report.total = {engine.loss_sum(), report.count};
+    if constexpr (requires { engine.balance_sum(); })
+      report.balance = engine.balance_sum() / double(r.batch.global.count);
+  }
   report.loss = mean_loss(report.total);
-  if constexpr (requires { engine.balance_sum(); }) report.balance = engine.balance_sum() / double(r.batch.global.count);
   report.skipped = !std::isfinite(report.gradient_norm);
   bool lost = report.skipped;
   if constexpr (Trainer::scales_loss) {

@@ -11,6 +11,7 @@
 #include "tenon/optim/norm.hpp"
 #include "tenon/optim/routes.hpp"
 #include "tenon/optim/sgd.hpp"
+#include "tenon/parallel/door.hpp"
 #include "tenon/recipe.hpp"
 #include "tenon/train/component.hpp"
 #include "tenon/train/static_engine.hpp"
@@ -49,9 +50,13 @@ class trainer : public checked<R> {
   using optimizer = optim::engine<std::remove_cvref_t<decltype(R.optimizer)>>;
   static_assert(dtypes_are_stated<engine_type, precision>());
   static constexpr bool scales_loss = std::is_same_v<precision, tenon::precision::fp16>;
+  /// Whether the step is one of several ranks; decided here, so that the step of one process has no trace of it.
+  static constexpr bool on_ranks = parallel::has_ranks<decltype(R.parallel)>;
+  using ranks_type = typename parallel::ranks_of<std::remove_cvref_t<decltype(R.parallel)>, engine_type, precision::plan.reduce>::type;
 
-  /// `total`: steps of the horizon, resolved against the data.
-  trainer(recipe_type const& r, int members, steps total)
+  /// `total`: steps of the horizon, resolved against the data. `group`: the ranks, where there are several.
+  template <class... Group>
+  trainer(recipe_type const& r, int members, steps total, Group&... group)
       : recipe_(r),
         total_(total),
         team_(members),
@@ -60,13 +65,15 @@ class trainer : public checked<R> {
         policies_(r),
         regions_(optim::regions(engine_.places(), engine_.size())),
         with_gradient_(optim::with_gradient(engine_.places(), engine_.size())),
-        squares_(std::size_t(optim::num_chunks(engine_.size()))) {
+        squares_(std::size_t(optim::num_chunks(engine_.size()))),
+        ranks_(make_ranks(r, members, group...)) {
     engine_.initialise(r.seed.value, initial_deviation(r.model));
     auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
     team_.run(prepare);
   }
 
   recipe_type const& recipe() const { return recipe_; }
+  ranks_type& ranks() { return ranks_; }
   engine_type const& engine() const { return engine_; }
   engine_type& engine() { return engine_; }
   exec::cpu::team& team() { return team_; }
@@ -126,6 +133,14 @@ class trainer : public checked<R> {
   }
 
  private:
+  template <class... Group>
+  ranks_type make_ranks(recipe_type const& r, int members, Group&... group) {
+    static_assert(sizeof...(group) == (on_ranks ? 1 : 0), "a trainer on ranks takes their group; one alone takes none");
+    if constexpr (on_ranks)
+      return ranks_type(group..., engine_, parallel::replicas_of(r.parallel), members);
+    else
+      return {};
+  }
   template <class Model>
   static double initial_deviation(Model const& m) {
     if constexpr (requires { m.init_std; })
@@ -145,6 +160,7 @@ class trainer : public checked<R> {
   // Rebuilt, or overwritten before it is read.
   std::vector<optim::region> regions_, with_gradient_;
   std::vector<double> squares_;
+  [[no_unique_address]] ranks_type ranks_;
 };
 
 }  // namespace tenon::train

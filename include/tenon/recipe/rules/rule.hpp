@@ -102,5 +102,7 @@ template <class R>
 using optimizer_of = decltype(R::optimizer);
 template <class R>
 using memory_of = decltype(R::memory);
+template <class R>
+using parallel_of = decltype(R::parallel);
 
 }  // namespace tenon::rules

@@ -1,0 +1,353 @@
+// Whole runs on ranks: programs that are started, interrupted, killed, stopped and resumed. A rank dies here by a signal
+// that it sends itself at a place of a step (tests/programs/on_ranks.cpp), or from outside while it saves.
+#include <array>
+#include <cstring>
+#include <map>
+
+#include "live/live.hpp"
+#include "support/child.hpp"
+#include "support/test.hpp"
+#include "tenon/checkpoint/directory.hpp"
+#include "tenon/core/sha256.hpp"
+#include "tenon/parallel/exchange_plan.hpp"
+#include "tenon/parallel/place.hpp"
+
+namespace fs = std::filesystem;
+using namespace tenon;
+
+namespace {
+
+/// A folder with a text of some documents and with runs.
+struct place {
+  fs::path root;
+  place() {
+    std::string pattern = (fs::temp_directory_path() / "tenon-ranks-XXXXXX").string();
+    root = ::mkdtemp(pattern.data());
+    fs::create_directories(root / "text");
+    for (int d = 0; d < 12; ++d) {
+      std::ofstream out(root / "text" / ("part" + std::to_string(d) + ".txt"));
+      for (int i = 0; i < 120; ++i)
+        out << "line " << i * (d + 3) << " of document " << d << ": the sum of " << i << " and " << d << " is " << i + d
+            << ".\n";
+    }
+  }
+  ~place() { fs::remove_all(root); }
+  fs::path checkpoint(std::string const& run, int step) const {
+    return root / run / "checkpoints" / checkpoint::step_name(step);
+  }
+};
+
+/// The program as a child: what it prints goes to RUN.log beside the run (or to `log`). `environment`: NAME=VALUE.
+struct program : child {
+  program(place const& p, std::string const& run, std::vector<std::string> const& options,
+          std::vector<std::string> const& environment = {}, std::string const& log = "",
+          std::vector<std::string> const& before = {})
+      : child(
+            [before, environment](int argc, char const* const* argv) {
+              for (auto const& e : environment) ::putenv(const_cast<char*>(e.c_str()));
+              std::vector<char const*> all;
+              for (auto const& b : before) all.push_back(b.c_str());
+              all.push_back(TENON_ON_RANKS);
+              for (int i = 1; i < argc; ++i) all.push_back(argv[i]);
+              all.push_back(nullptr);
+              ::execvp(all[0], const_cast<char* const*>(all.data()));
+              return 127;
+            },
+            arguments(p, run, options), p.root / ((log.empty() ? run : log) + ".log")) {}
+  static std::vector<std::string> arguments(place const& p, std::string const& run, std::vector<std::string> const& options) {
+    std::vector<std::string> all{"--run", (p.root / run).string(), "--data", (p.root / "text").string(), "--threads", "1"};
+    all.insert(all.end(), options.begin(), options.end());
+    return all;
+  }
+};
+
+std::string bytes_of(fs::path const& p) {
+  std::ifstream in(p, std::ios::binary);
+  std::ostringstream all;
+  all << in.rdbuf();
+  return all.str();
+}
+/// SHA-256 of every tensor file of a checkpoint.
+std::map<std::string, std::string> tensors(fs::path const& checkpoint) {
+  std::map<std::string, std::string> all;
+  for (auto const& f : fs::directory_iterator(checkpoint))
+    if (f.path().extension() == ".safetensors") all[f.path().filename()] = sha256::hex_of(bytes_of(f.path()));
+  REQUIRE(all.size() == 3);
+  return all;
+}
+bool contains(std::string const& all, std::string const& part) { return all.find(part) != std::string::npos; }
+bool logged(fs::path const& run, std::string const& part) { return contains(bytes_of(run / "log.jsonl"), part); }
+/// The number behind `key` in the last record of `step`.
+double number(fs::path const& run, int step, std::string const& key) {
+  auto const log = bytes_of(run / "log.jsonl");
+  auto const line = log.rfind("\"tenon\":{\"step\":" + std::to_string(step) + ",\"total");
+  REQUIRE(line != log.npos);
+  auto const at = log.find("\"" + key + "\":", line);
+  return std::stod(log.substr(at + key.size() + 3));
+}
+/// The processes that the launcher `pid` has started, in the order of the ranks.
+std::vector<pid_t> ranks_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+  std::vector<pid_t> all;
+  for (pid_t p; in >> p;) all.push_back(p);
+  return all;
+}
+bool half_written(fs::path const& run) {
+  for (auto const& entry : fs::directory_iterator(run / "checkpoints"))
+    if (entry.path().filename().string().rfind(".tmp-", 0) == 0) return true;
+  return false;
+}
+void say(std::string const& what) { std::printf("  %s\n", what.c_str()), std::fflush(stdout); }
+double seconds_since(std::chrono::steady_clock::time_point t) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+}
+
+std::vector<std::string> const length{"--steps", "40", "--observe.evaluate_every=0"};
+
+/// A straight run of 40 steps on two ranks, made once.
+struct straight_run {
+  place p;
+  std::map<std::string, std::string> bytes;
+  straight_run() {
+    program c(p, "straight", length);
+    int const code = c.wait();
+    DOCTEST_INFO(c.printed());
+    REQUIRE(code == 0);
+    EXPECT(contains(c.printed(), "ranks       2, of 1 threads each"));
+    EXPECT(contains(c.printed(), "exchange    "));
+    bytes = tensors(p.checkpoint("straight", 40));
+  }
+};
+straight_run& straight() {
+  static straight_run s;
+  return s;
+}
+
+/// The run goes on after a failure and ends with the bytes of one that never failed.
+void goes_on(std::string const& run) {
+  auto& s = straight();
+  program again(s.p, run, length, {}, run + "-again");
+  int const code = again.wait();
+  DOCTEST_INFO(again.printed());
+  REQUIRE(code == 0);
+  EXPECT(!contains(again.printed(), "not bit for bit"));
+  EXPECT((tensors(s.p.checkpoint(run, 40)) == s.bytes));
+}
+
+/// A rank is hit at a place of step 13: the launcher and the other rank name it, nothing is half-written, and the run goes
+/// on from step 10.
+void hit(int rank, std::string const& where, int signal) {
+  auto& s = straight();
+  std::string const run = where + std::to_string(rank) + "-" + std::to_string(signal);
+  auto const begun = std::chrono::steady_clock::now();
+  auto options = length;
+  if (signal == SIGSTOP) options.push_back("--parallel.patience=2s");
+  program c(s.p, run, options, {"TENON_TEST_FAULT=" + std::to_string(rank) + " 13 " + where + " " + std::to_string(signal)});
+  int const code = c.wait();
+  auto const said = c.printed();
+  DOCTEST_INFO(where << " of rank " << rank << ", signal " << signal << ":\n" << said);
+  EXPECT_EQ(code, 4);
+  std::string const name = "rank " + std::to_string(rank);
+  EXPECT(contains(said, "error: " + name));
+  if (signal == SIGKILL) EXPECT(contains(said, name + " (process"));
+  if (signal == SIGSTOP) EXPECT(contains(said, "is stopped"));
+  EXPECT(!half_written(s.p.root / run));
+  char text[200];
+  std::snprintf(text, sizeof text, "signal %2d in %-9s of rank %d: run ended with 4 after %.1f s in all", signal, where.c_str(), rank,
+                seconds_since(begun));
+  say(text);
+  goes_on(run);
+}
+
+/// Rank 0 is killed while it writes a checkpoint; whether it was is read from what it leaves behind.
+void killed_in_save() {
+  auto& s = straight();
+  for (int attempt = 0; attempt < 40; ++attempt) {
+    std::string const run = "save" + std::to_string(attempt);
+    program c(s.p, run, length);
+    bool const seen = c.until([&] {
+      std::error_code none;
+      for (fs::directory_iterator entry(s.p.root / run / "checkpoints", none), end; !none && entry != end; entry.increment(none))
+        if (entry->path().filename().string().rfind(".tmp-", 0) == 0) return true;
+      return false;
+    });
+    REQUIRE(seen);
+    auto const pids = ranks_of(c.id());
+    if (!pids.empty()) ::kill(pids[0], SIGKILL);
+    int const code = c.wait();
+    bool const inside = half_written(s.p.root / run);
+    DOCTEST_INFO(c.printed());
+    if (inside) {
+      EXPECT_EQ(code, 4);
+      EXPECT(contains(c.printed(), "rank 0"));
+      say("signal  9 while rank 0 saves: nothing half-written counts (attempt " + std::to_string(attempt + 1) + ")");
+      goes_on(run);
+      EXPECT(!half_written(s.p.root / run));
+      return;
+    }
+  }
+  DOCTEST_FAIL("no kill met a save");
+}
+
+parallel::place place_in(std::map<std::string, std::string> const& environment) {
+  auto const p = parallel::place_of([&](char const* name) {
+    auto const found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+  });
+  REQUIRE(p.has_value());
+  return *p;
+}
+
+}  // namespace
+
+namespace {
+struct part {
+  std::int64_t first, last;
+};
+/// Head and embedding of 200 parameters each, four blocks of 100.
+constexpr std::array<part, 6> parts{{{600, 800}, {500, 600}, {400, 500}, {300, 400}, {200, 300}, {0, 200}}};
+constexpr parallel::exchange_plan planned(int ranks, std::int64_t bucket, double link) {
+  return parallel::plan_exchange(parts, {.ranks = ranks, .bucket = bytes{bucket}}, 4, 6.0, link);
+}
+// By hand: 800 parameters of 4 bytes; on 2 ranks each hands out as many bytes, on 4 one and a half times.
+static_assert(planned(1, 1, 1).buckets == 0);
+static_assert(planned(2, 1, 0).bytes == 3200 && planned(4, 1, 0).bytes == 4800 && planned(2, 1, 0).buckets == 6);
+static_assert(planned(2, 1 << 20, 0).buckets == 1 && planned(2, 500, 0).buckets == 4);
+// One bucket leaves when all is done. Six: head at 2 s, blocks at 3, 4, 5 and 6 s, the embedding at 6 s; at 800 bytes a
+// second the head takes 1 s, a block 1/2 s, the embedding 1 s: what is left after 6 s is the last block and the embedding.
+constexpr auto whole = planned(2, 1 << 20, 800e-9), parted = planned(2, 1, 800e-9);
+static_assert(whole.seconds == 4 && whole.exposed == 4 && whole.hidden() == 0);
+static_assert(parted.seconds == 4 && parted.exposed > 1.4999 && parted.exposed < 1.5001);
+}  // namespace
+
+TEST("the place of a rank, from the variables of torchrun, Slurm and MPI") {
+  EXPECT(!parallel::place_of([](char const*) { return std::string(); }));
+  auto p = place_in({{"RANK", "3"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "77"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"}});
+  EXPECT((p.rank == 3 && p.size == 8 && p.local_rank == 1 && p.local_size == 2 && p.host == "a" && p.port == 77 && p.hosted && p.attempt == "2"));
+  p = place_in({{"SLURM_PROCID", "5"}, {"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_LOCALID", "1"}, {"SLURM_STEP_TASKS_PER_NODE", "4(x2)"}, {"SLURM_STEP_NODELIST", "gpu[07-08,11]"}, {"SLURM_JOB_ID", "1234"}});
+  EXPECT((p.rank == 5 && p.size == 8 && p.local_rank == 1 && p.local_size == 4 && p.host == "gpu07" && p.port > 1024 && !p.hosted));
+  EXPECT_EQ(parallel::detail::first_host("n1,n2"), "n1");
+  EXPECT_EQ(parallel::detail::first_host("host"), "host");
+  EXPECT(!parallel::place_of([](char const* n) { return std::string(std::strcmp(n, "SLURM_PROCID") == 0 || std::strcmp(n, "SLURM_NTASKS") == 0 ? "0" : ""); }));
+  p = place_in({{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}, {"MASTER_PORT", "4000"}});
+  EXPECT((p.launcher == "MPI" && p.rank == 1 && p.size == 2 && p.host == "127.0.0.1" && p.port == 4000));
+  p = place_in({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}, {"MASTER_ADDR", "b"}, {"MASTER_PORT", "4000"}});
+  EXPECT((p.rank == 0 && p.size == 2 && p.host == "b"));
+  EXPECT_THROWS_WITH(place_in({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), "which cannot be");
+  EXPECT_THROWS_WITH(place_in({{"RANK", "x"}, {"WORLD_SIZE", "2"}}), "RANK=x, which is no number");
+  EXPECT_THROWS_WITH(place_in({{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}), "set MASTER_ADDR");
+  static_assert(parallel::threads_of_rank(8, 3) == 2 && parallel::threads_of_rank(2, 4) == 1);
+}
+
+TEST("a checkpoint goes on with another number of ranks, in the same order of the data") {
+  auto& s = straight();
+  for (int const ranks : {2, 4}) {
+    auto options = length;
+    options.insert(options.end(), {"--ranks", std::to_string(ranks)});
+    program c(s.p, "other", options, {}, "other" + std::to_string(ranks));
+    auto const reached = ranks == 2 ? "\"step\":8," : "\"step\":20,";
+    REQUIRE(c.until([&] { return logged(s.p.root / "other", reached); }));
+    c.send(SIGINT);
+    int const code = c.wait();
+    DOCTEST_INFO(c.printed());
+    REQUIRE(code == 3);
+    EXPECT(contains(c.printed(), "The same command goes on"));
+  }
+  auto options = length;
+  options.insert(options.end(), {"--ranks", "1"});
+  program c(s.p, "other", options, {}, "other1");
+  int const code = c.wait();
+  DOCTEST_INFO(c.printed());
+  REQUIRE(code == 0);
+  EXPECT(contains(c.printed(), "the number of ranks was 4 and is 1"));
+  for (int const step : {4, 9, 22, 40}) {
+    EXPECT_EQ(number(s.p.root / "other", step, "tokens"), number(s.p.root / "straight", step, "tokens"));
+    EXPECT_NEAR(number(s.p.root / "other", step, "loss"), number(s.p.root / "straight", step, "loss"), 1e-4);
+  }
+}
+
+TEST("a rank that is killed is named, the others leave with 4, and the run goes on to the same bytes") {
+  hit(1, "backward", SIGKILL);
+}
+
+TEST("a rank that is late within the limit harms nothing; one that stays away is named") {
+  auto& s = straight();
+  program c(s.p, "late", length, {"TENON_TEST_FAULT=1 13 forward " + std::to_string(SIGSTOP)});
+  REQUIRE(c.until([&] { return logged(s.p.root / "late", "\"step\":12,"); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  auto const pids = ranks_of(c.id());
+  REQUIRE(pids.size() == 2);
+  ::kill(pids[1], SIGCONT);
+  int const code = c.wait();
+  DOCTEST_INFO(c.printed());
+  EXPECT_EQ(code, 0);
+  EXPECT((tensors(s.p.checkpoint("late", 40)) == s.bytes));
+  hit(1, "reduction", SIGSTOP);
+}
+
+TEST("all ranks refuse what one must refuse, with one sentence") {
+  auto& s = straight();
+  auto const start = [&](int rank, std::vector<std::string> const& more, std::string const& log) {
+    auto options = length;
+    options.insert(options.end(), more.begin(), more.end());
+    auto const port = std::to_string(30000 + ::getpid() % 20000);
+    return std::make_unique<program>(s.p, "refused", options,
+                                     std::vector<std::string>{"RANK=" + std::to_string(rank), "WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port},
+                                     log);
+  };
+  SUBCASE("another number") {
+    auto a = start(0, {}, "refused0"), b = start(1, {"--seed=5"}, "refused1");
+    EXPECT_EQ(a->wait(), 1), EXPECT_EQ(b->wait(), 1);
+    auto const said = a->printed() + b->printed();
+    DOCTEST_INFO(said);
+    EXPECT(contains(said, "has another numbers digest than rank 0"));
+    EXPECT(said.find("another numbers digest") == said.rfind("another numbers digest"));
+  }
+  SUBCASE("a text that one rank has not") {
+    auto a = start(0, {}, "refused0"), b = start(1, {"--data", (s.p.root / "missing").string()}, "refused1");
+    EXPECT_EQ(a->wait(), 2), EXPECT_EQ(b->wait(), 2);
+    DOCTEST_INFO(a->printed() << b->printed());
+    EXPECT(contains(a->printed(), "rank 1 on "));
+    EXPECT(contains(a->printed(), "missing"));
+  }
+  SUBCASE("a rank that does not come") {
+    auto a = start(0, {"--parallel.patience=1s"}, "refused0");
+    EXPECT_EQ(a->wait(), 1);
+    EXPECT(contains(a->printed(), "of 2 ranks these did not come within 1 s: 1"));
+  }
+  SUBCASE("another number of ranks") {
+    auto a = start(1, {"--ranks=4"}, "refused0");
+    EXPECT_EQ(a->wait(), 2);
+    EXPECT(contains(a->printed(), "says 4 ranks and torchrun has started 2"));
+  }
+  SUBCASE("a batch that the ranks cannot share") {
+    program c(s.p, "refused", {"--ranks=3"});
+    EXPECT_EQ(c.wait(), 2);
+    EXPECT(contains(c.printed(), "[tenon.ranks_divide_global]"));
+  }
+}
+
+// The long trials: ./tenon test ranks --trials
+static bool no_trials() {
+  char const* const on = std::getenv("TENON_TEST_TRIALS");
+  return on == nullptr || *on == 0;
+}
+TEST("trials: a rank killed or stopped anywhere in a step" * doctest::skip(no_trials())) {
+  for (int rank : {0, 1})
+    for (std::string where : {"forward", "backward", "reduction"})
+      for (int signal : {SIGKILL, SIGSTOP}) hit(rank, where, signal);
+}
+TEST("trials: rank 0 killed while it saves" * doctest::skip(no_trials())) { killed_in_save(); }
+
+TEST("live: torchrun restarts a run whose rank was killed, and it ends with the same bytes" * doctest::skip(live::off())) {
+  auto& s = straight();
+  auto const python = fs::path(std::getenv("TENON_TEST_PYTHON"));
+  program c(s.p, "elastic", length, {"TENON_TEST_FAULT=1 13 backward 9"}, "",
+            {(python.parent_path() / "torchrun").string(), "--no-python", "--nproc-per-node", "2", "--max-restarts", "2", "--"});
+  int const code = c.wait();
+  DOCTEST_INFO(c.printed());
+  REQUIRE(code == 0);
+  EXPECT(contains(c.printed(), "resumed     at step 10"));
+  EXPECT(contains(c.printed(), "rank 1"));
+  EXPECT((tensors(s.p.checkpoint("elastic", 40)) == s.bytes));
+}
