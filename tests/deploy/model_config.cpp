@@ -108,8 +108,8 @@ TEST("what the model cannot say is refused by file and key") {
 }
 
 TEST("rotary scaling is read in either dialect, written, and read back") {
-  auto const yarn = nlohmann::json{{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}, {"mscale", 0.7},
-                                   {"mscale_all_dim", 0.7}, {"beta_fast", 16}};
+  auto const yarn = nlohmann::json{{"type", "yarn"}, {"factor", 4.0},         {"original_max_position_embeddings", 32},
+                                   {"mscale", 0.7},  {"mscale_all_dim", 0.7}, {"beta_fast", 16}};
   json config = old_dialect;
   config["rope_scaling"] = yarn;
   auto const m = read(config);
@@ -123,6 +123,73 @@ TEST("rotary scaling is read in either dialect, written, and read back") {
   EXPECT(deploy::differing_fields(read(fresh), m).empty());
   config["rope_scaling"]["alpha"] = 3;
   EXPECT_THROWS_WITH(read(config), "keys that tenon does not know");
+}
+
+TEST("DeepSeek-V2 and V3 as transformers 5.24 writes them") {
+  auto const v3 =
+      json::parse(R"({"architectures":["DeepseekV3ForCausalLM"],"attention_bias":false,"attention_dropout":0.0,
+    "bos_token_id":0,"dtype":"float32","eos_token_id":1,"first_k_dense_replace":1,"head_dim":8,"hidden_act":"silu","hidden_size":32,
+    "initializer_range":0.02,"intermediate_size":48,"kv_lora_rank":16,"max_position_embeddings":64,"model_type":"deepseek_v3",
+    "moe_intermediate_size":16,"n_group":4,"n_routed_experts":8,"n_shared_experts":1,"norm_topk_prob":true,
+    "num_attention_heads":4,"num_experts_per_tok":4,"num_hidden_layers":2,"num_key_value_heads":4,"num_nextn_predict_layers":1,
+    "output_router_logits":false,"pad_token_id":null,"pretraining_tp":1,"q_lora_rank":null,"qk_head_dim":16,"qk_nope_head_dim":8,
+    "qk_rope_head_dim":8,"rms_norm_eps":1e-06,"rope_interleave":true,"rope_parameters":{"rope_theta":10000.0,"rope_type":"default"},
+    "routed_scaling_factor":2.5,"tie_word_embeddings":false,"topk_group":2,"transformers_version":"5.24.0","use_cache":true,
+    "v_head_dim":8,"vocab_size":320})");
+  using V3 = model::deepseek_v3;
+  auto const found = deploy::parse_config<V3>(v3, "c");
+  V3 const want{.vocab = 320,
+                .hidden = 32,
+                .layers = 2,
+                .heads = 4,
+                .latent_rank = 16,
+                .nope_dim = 8,
+                .rope_dim = 8,
+                .value_dim = 8,
+                .intermediate = 48,
+                .dense_layers = 1,
+                .experts = 8,
+                .chosen = 4,
+                .expert_intermediate = 16,
+                .groups = 4,
+                .chosen_groups = 2,
+                .positions = 64};
+  EXPECT(deploy::differing_fields(found.model, want).empty());
+  EXPECT_EQ(found.weights.further_layers, 1);
+  auto const written = json::parse(deploy::config_json(want, "float32", json::object()).dump());
+  EXPECT(deploy::differing_fields(deploy::parse_config<V3>(written, "c").model, want).empty());
+  for (auto const& [key, value] :
+       v3.items())  // every key of transformers', with its value; what is about the file aside
+    if (key.find("token_id") == key.npos && key != "transformers_version" && key != "output_router_logits" &&
+        key != "pretraining_tp" && key != "num_nextn_predict_layers" && key != "initializer_range") {
+      DOCTEST_INFO(key);
+      EXPECT_EQ(written[key], value);
+    }
+  auto const refused = [&](char const* key, json value, char const* part) {
+    auto j = v3;
+    j[key] = value;
+    EXPECT_THROWS_WITH(deploy::parse_config<V3>(j, "c"), part);
+  };
+  refused("scoring_func", "softmax", "scoring_func");
+  refused("rope_interleave", false, "rope_interleave");
+  refused("moe_layer_freq", 2, "moe_layer_freq");
+  refused("num_key_value_heads", 2, "num_key_value_heads");
+  refused("n_routed_experts", nullptr, "n_routed_experts is missing");
+
+  using V2 = model::deepseek_v2;
+  auto v2 = v3;
+  for (char const* key : {"rope_interleave", "num_nextn_predict_layers"}) v2.erase(key);
+  v2["architectures"] = {"DeepseekV2ForCausalLM"}, v2["model_type"] = "deepseek_v2", v2["norm_topk_prob"] = false;
+  v2["q_lora_rank"] = 12, v2["mlp_bias"] = false, v2["topk_method"] = "group_limited_greedy";
+  auto const grouped = deploy::parse_config<V2>(v2, "c").model;
+  EXPECT_EQ(grouped.groups.get(), 4);
+  EXPECT_EQ(grouped.query_rank.get(), 12);
+  auto const back = json::parse(deploy::config_json(grouped, "float32", json::object()).dump());
+  EXPECT(deploy::differing_fields(deploy::parse_config<V2>(back, "c").model, grouped).empty());
+  v2["topk_method"] = "greedy";
+  EXPECT_EQ(deploy::parse_config<V2>(v2, "c").model.groups.get(), 1);
+  v2["norm_topk_prob"] = true;
+  EXPECT_THROWS_WITH(deploy::parse_config<V2>(v2, "c"), "norm_topk_prob");
 }
 
 TEST("a recipe that differs is refused by the names of all fields that do") {

@@ -95,9 +95,10 @@ inline std::vector<std::vector<checkpoint::tensor_view>> shards(checkpoint::safe
   std::vector<std::vector<checkpoint::tensor_view>> all(1);
   std::uint64_t used = 0;
   for (auto const& [name, t] : file.tensors()) {
-    auto const size = *checkpoint::bytes_of(type, t.shape);
+    auto const as = name.ends_with(".e_score_correction_bias") ? checkpoint::dtype::F32 : type;
+    auto const size = *checkpoint::bytes_of(as, t.shape);
     if (!all.back().empty() && used + size > most) all.emplace_back(), used = 0;
-    all.back().push_back({name, type, t.shape, t.bytes.data()});
+    all.back().push_back({name, as, t.shape, t.bytes.data()});
     used += size;
   }
   return all;

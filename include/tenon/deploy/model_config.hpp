@@ -10,7 +10,7 @@
 
 #include "tenon/checkpoint/weight_files.hpp"
 #include "tenon/core/fixed.hpp"
-#include "tenon/deploy/model_family.hpp"
+#include "tenon/deploy/families.hpp"
 #include "tenon/recipe/fields.hpp"
 
 /// config.json as a model policy, compared with another, and written again.

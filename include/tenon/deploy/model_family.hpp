@@ -70,13 +70,15 @@ inline model::rope_scaling scaling_from(config_reader& in, nlohmann::json rest) 
   auto const type = rest.value("rope_type", std::string());
   if (type != "linear" && type != "llama3" && type != "yarn")
     in.refuse("rope_scaling", "is " + rest.dump() + ", which is not supported; tenon has linear, llama3 and yarn");
-  s.type = type == "linear" ? model::rope_type::linear
-                            : type == "llama3" ? model::rope_type::llama3 : model::rope_type::yarn;
+  s.type = type == "linear"   ? model::rope_type::linear
+           : type == "llama3" ? model::rope_type::llama3
+                              : model::rope_type::yarn;
   rest.erase("rope_type");
   auto const take = [&](char const* key, auto& field) {
     if (!rest.contains(key)) return;
     if (!rest[key].is_null()) {
-      if (!rest[key].is_number() && !rest[key].is_boolean()) in.refuse("rope_scaling", std::string(key) + " is no number");
+      if (!rest[key].is_number() && !rest[key].is_boolean())
+        in.refuse("rope_scaling", std::string(key) + " is no number");
       field = rest[key].get<std::remove_cvref_t<decltype(field.get())>>();
     }
     rest.erase(key);
@@ -163,9 +165,6 @@ struct family<model::deepseek_llm> {
     return m;
   }
 };
-
-/// Every model policy that has a family.
-using families = std::tuple<model::deepseek_llm>;
 
 /// Whether `Model` can be written in a config.json.
 template <class Model>
