@@ -41,7 +41,7 @@ double run_symbols() {
   using compute = models::compute_of<R>;
   exec::parameter_store<model, compute> store;
   store.initialise(R.seed.value, 0.02);
-  exec::activations<model, compute> memory(64, 1, 32, R.model.rope_theta);
+  exec::activations<model, compute> memory(64, 1, 32, models::rotation_of(R.model));
   exec::cpu::team team(1);
   random_batch const b(2, 32, 320, 1);
   auto region = [&](int member) {
