@@ -76,7 +76,8 @@ void watch_decoding(int members) {
   memory_watch construction;
   deploy::generator<model, compute> g(64, members, 10000);
   using cache = typename model::template cache<compute>;
-  EXPECT_EQ(construction.mapped_bytes(), (exec::forward_activations<model, compute, 1>::bytes(64, members, 64) + nn::activation_bytes<cache>(64, members)));
+  constexpr int texts = deploy::generator<model, compute>::most_texts;  // rows of logits, and of keys that come in
+  EXPECT_EQ(construction.mapped_bytes(), (exec::forward_activations<model, compute, texts>::bytes(64, members, 64) + nn::activation_bytes<cache>(64 + texts, members)));
   std::vector<std::int32_t> const prompt{1, 2, 3};
   std::int64_t tokens = 0, allocated = 0, mapped = 0;
   std::optional<memory_watch> watch;

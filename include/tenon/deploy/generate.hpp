@@ -52,8 +52,8 @@ class generator {
       throw error("the generator was made for " + std::to_string(texts_) + " texts and was given " +
                   std::to_string(texts.size()));
     room_.reserve(std::size_t(vocab)), seen_.reserve(std::size_t(vocab)), adjusted_.resize(std::size_t(vocab));
-    // From here on a token allocates nothing.
     std::vector<std::size_t> live;
+    live.reserve(texts.size());  // from here on a token allocates nothing
     auto const next = [&](std::size_t i, float const* row) {  // draws and keeps a token; false where the text ends
       auto& text = texts[i];
       logits_ = row;

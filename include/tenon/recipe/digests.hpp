@@ -73,9 +73,18 @@ class digest_note {
   std::size_t size_ = 0;
 };
 
+/// Whether the compiler can make a recipe's note. Asked apart: g++ makes a constant only of what is declared as one.
+template <auto const& R>
+concept noted_when_compiling = requires {
+  typename std::bool_constant<(digest_note{R}.text()[0] != 0)>;
+};
+
 /// The note of a recipe as it was compiled in.
 template <auto const& R>
 inline const digest_note compiled_digests{R};
+template <auto const& R>
+requires noted_when_compiling<R>
+inline constexpr digest_note compiled_digests<R>{R};
 
 /// A field whose value differs between two lists; empty where one of them has no such field.
 struct field_difference {
