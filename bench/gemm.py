@@ -8,6 +8,7 @@ FILE takes one line for each product, name=milliseconds (the geometric mean of t
 """
 import argparse
 import math
+import os
 import statistics
 
 from harness import Process, block, environment, times, warm_count
@@ -22,7 +23,7 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    args.bin, args.blas = ".", "mkl"
+    args.bin, args.blas = os.path.dirname(os.path.abspath(args.out)), "mkl"  # logs go beside the result
     programs = dict(p.split("=", 1) for p in args.program)
     medians = {name: [] for name in programs}
     print("| workload | product | median ms | least ms | times tenon's own |\n| --- | --- | --- | --- | --- |")
