@@ -138,7 +138,8 @@ void goes_on(std::string const& run) {
 /// on from step 10.
 void hit(int rank, std::string const& where, int signal) {
   auto& s = straight();
-  std::string const run = where + std::to_string(rank) + "-" + std::to_string(signal);
+  static int runs = 0;
+  std::string const run = where + std::to_string(rank) + "-" + std::to_string(++runs);
   auto const begun = std::chrono::steady_clock::now();
   auto options = length;
   if (signal == SIGSTOP) options.push_back("--parallel.patience=2s");
