@@ -4,6 +4,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
@@ -69,6 +70,28 @@ data::micro_batch batch_of(std::uint64_t seed) {
   return b;
 }
 
+/// The gradient of a parameter as the engine keeps it.
+template <class Engine>
+at::Tensor gradient_of(Engine const& engine, std::string const& name) {
+  for (auto const& p : engine.places())
+    if (p.name == name) return at::from_blob(engine.gradient() + p.offset, {p.rows * p.cols}, at::kFloat).clone();
+  throw error("no parameter " + name);
+}
+
+/// Gradients of every kind: a sparse one, a transposed one, one that the last micro-batch alone uses, and one of no use.
+struct irregular {
+  static constexpr int vocab = letters::vocab, width = 8;
+  at::Tensor table = at::randn({vocab, width}).requires_grad_(true), turned = at::randn({vocab, width}).requires_grad_(true);
+  at::Tensor late = at::randn({width}).requires_grad_(true), idle = at::randn({width}).requires_grad_(true);
+  int calls = 0;
+  std::vector<std::pair<std::string, at::Tensor>> named_parameters() const { return {{"table", table}, {"turned", turned}, {"late", late}, {"idle", idle}}; }
+  at::Tensor forward(at::Tensor const& tokens) {
+    auto h = at::embedding(table, tokens, /*padding_idx*/ -1, /*scale_grad_by_freq*/ false, /*sparse*/ true);
+    if (calls++ % 2 == 1) h = h * late;
+    return h.matmul(turned.t().contiguous());
+  }
+};
+
 }  // namespace
 
 TEST("a module under autograd: stopped and resumed has the same bits, buffers and dropout included") {
@@ -122,7 +145,7 @@ TEST("gradients of a module accumulate over micro-batches with one division") {
     t.engine().forward_backward(x, train::rows_of(b, 2, 2), seed, false);
   };
   t.team().run(region);
-  auto const have = m.mix.grad().clone();
+  auto const have = gradient_of(t.engine(), "mix").view({letters::width, letters::width});
   auto const ids = [&](std::vector<std::int32_t> const& v) { return at::tensor(std::vector<std::int64_t>(v.begin(), v.end())); };
   auto const p = m.mix.detach().clone().requires_grad_(true);
   letters whole = m;
@@ -131,6 +154,36 @@ TEST("gradients of a module accumulate over micro-batches with one division") {
   loss.backward();
   EXPECT((have - p.grad()).norm().item<double>() <= 1e-6 * p.grad().norm().item<double>());
   EXPECT_NEAR(t.engine().loss_sum() / double(b.num_targets), loss.item<double>(), 1e-5);
+}
+
+TEST("a module's gradients of every kind are in the flat buffer as autograd computes them, in each step anew") {
+  train::autograd_engine<irregular> const engine(3, irregular::vocab, 2);
+  exec::cpu::team team(1);
+  irregular whole = engine.module();
+  for (auto* p : {&whole.table, &whole.turned, &whole.late, &whole.idle}) *p = p->detach().clone().requires_grad_(true);
+  for (std::uint64_t s = 1; s <= 2; ++s) {
+    auto const b = batch_of(s);
+    auto region = [&](int member) {
+      auto x = engine.on(team, member);
+      engine.forward_backward(x, train::rows_of(b, 0, 2), 0.25f, true);
+      engine.forward_backward(x, train::rows_of(b, 2, 2), 0.25f, false);
+    };
+    team.run(region);
+    for (auto* p : {&whole.table, &whole.turned, &whole.late}) p->mutable_grad().reset();
+    for (int half = 0; half < 2; ++half) {
+      auto const ids = [&](std::vector<std::int32_t> const& v) { return at::tensor(std::vector<std::int64_t>(v.begin(), v.end())).view({4, 12}).slice(0, 2 * half, 2 * half + 2); };
+      auto const logits = whole.forward(ids(b.tokens)).reshape({-1, irregular::vocab});
+      (at::cross_entropy_loss(logits, ids(b.targets).reshape({-1}), {}, 2, -1) * 0.25).backward();
+    }
+    auto const same = [&](char const* name, at::Tensor const& want) {
+      auto const have = gradient_of(engine, name), wanted = (want.is_sparse() ? want.to_dense() : want).reshape({-1});
+      EXPECT((have - wanted).norm().item<double>() <= 1e-6 * wanted.norm().item<double>());
+      EXPECT(wanted.norm().item<double>() > 0);
+    };
+    same("table", whole.table.grad()), same("turned", whole.turned.grad()), same("late", whole.late.grad());
+    EXPECT(gradient_of(engine, "idle").norm().item<double>() == 0);
+    EXPECT(!engine.module().table.grad().defined());
+  }
 }
 
 TEST("a module that returns something else than logits is told so") {

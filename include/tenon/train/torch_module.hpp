@@ -5,13 +5,17 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/scalar_tensor.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tenon/exec/buffer.hpp"
 #include "tenon/exec/cpu/executor.hpp"
+#include "tenon/train/flat_gradient.hpp"
 #include "tenon/train/trainer.hpp"
 
 /// The adapter for foreign code: any torch::nn::Module, or any type with `named_parameters()` and `forward`, runs under
@@ -30,7 +34,17 @@ template <class Module>
 class autograd_engine {
  public:
   using compute = float;
-  using executor = exec::cpu::executor<float>;
+  /// The step's own passes run on LibTorch's threads, as the module does: threads of ours beside them would have to wake
+  /// in each step, and would share the cores with LibTorch's, which wait by spinning.
+  struct executor : exec::cpu::executor<float> {
+    using exec::cpu::executor<float>::executor;
+    template <class F>
+    void tasks(std::int64_t count, F&& f) const {
+      at::parallel_for(0, count, 1, [&](std::int64_t first, std::int64_t last) {
+        for (auto task = first; task < last; ++task) f(task);
+      });
+    }
+  };
 
   autograd_engine(std::uint64_t seed, std::int64_t vocab, int threads) : seed_(seed), vocab_(vocab) {
     at::set_num_threads(threads);  // the module computes on LibTorch's own threads
@@ -71,14 +85,14 @@ class autograd_engine {
     });
     size_ = offset;
     master_ = exec::buffer(size_ * 4), gradient_ = exec::buffer(size_ * 4);
+    written_ = std::make_unique<bool[]>(tensors_.size());
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       auto const& p = places_[i];
       at::Tensor const home = at::from_blob(master() + p.offset, tensors_[i].sizes(), at::kFloat);
       at::NoGradGuard const no_grad;
       home.copy_(tensors_[i]);
       tensors_[i].set_data(home);
-      if (p.trainable)
-        tensors_[i].mutable_grad() = at::from_blob(gradient() + p.offset, tensors_[i].sizes(), at::kFloat);
+      if (p.trainable) keep_gradient_in(tensors_[i], gradient() + p.offset, &written_[i]);
     }
   }
 
@@ -99,11 +113,12 @@ class autograd_engine {
 
   void forward_backward(executor& x, nn::micro_batch const& b, float seed, bool first) const {
     x.serial([&] {
-      if (first) std::fill(gradient(), gradient() + size_, 0.f), ++step_, micro_ = 0;
+      if (first) std::fill_n(written_.get(), tensors_.size(), false), ++step_, micro_ = 0;
       at::manual_seed(seed_ + 0x9E3779B97F4A7C15ull * (std::uint64_t(step_) << 20 | std::uint64_t(micro_++)));
       auto const loss = loss_of(b);
-      (loss * double(seed)).backward();
+      loss.backward(at::scalar_tensor(seed, loss.options()));
       loss_ += loss.template item<double>();
+      if (first) clear_unwritten();
     });
   }
   void evaluate(executor& x, nn::micro_batch const& b) const {
@@ -128,6 +143,12 @@ class autograd_engine {
   void set_step(std::int64_t step) const { step_ = step; }
 
  private:
+  /// A parameter that this micro-batch did not use has a gradient of zero so far.
+  void clear_unwritten() const {
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+      if (places_[i].trainable && !std::exchange(written_[i], true))
+        std::fill_n(gradient() + places_[i].offset, tensors_[i].numel(), 0.f);
+  }
   template <class Item>
   static auto const& name_of(Item const& item) {
     if constexpr (requires { item.key(); })
@@ -174,6 +195,7 @@ class autograd_engine {
   std::vector<nn::parameter_place> places_;
   std::vector<at::Tensor> tensors_;
   exec::buffer master_, gradient_;
+  std::unique_ptr<bool[]> written_;  // by this step, for each parameter
   mutable double loss_ = 0;
   mutable std::int64_t step_ = 0, micro_ = 0;
 };
@@ -182,6 +204,7 @@ template <class Module>
 struct engine_for<model::torch_module<Module>> {
   template <auto const& R>
   using type = autograd_engine<Module>;
+  static constexpr int team_of(int) { return 1; }  // LibTorch's threads do the rest
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t, int threads) {
     static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32,

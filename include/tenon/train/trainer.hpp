@@ -59,7 +59,7 @@ class trainer : public checked<R> {
   trainer(recipe_type const& r, int members, steps total, Group&... group)
       : recipe_(r),
         total_(total),
-        team_(members),
+        team_(team_of(members)),
         engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
         optimizer_(optim::start_state<optimizer>(engine_.size())),
         policies_(r),
@@ -133,6 +133,13 @@ class trainer : public checked<R> {
   }
 
  private:
+  /// How many threads of ours work: all, except where an engine brings its own.
+  static constexpr int team_of(int members) {
+    if constexpr (requires { maker::team_of(members); })
+      return maker::team_of(members);
+    else
+      return members;
+  }
   template <class... Group>
   ranks_type make_ranks(recipe_type const& r, int members, Group&... group) {
     static_assert(sizeof...(group) == (on_ranks ? 1 : 0), "a trainer on ranks takes their group; one alone takes none");
