@@ -48,6 +48,32 @@ TEST("regions follow one another: each member runs each region once, and its res
   }
 }
 
+TEST("a region has as many members as the team was limited to, whatever the regions before it had") {
+  for (int threads = 1; threads <= 5; ++threads) {
+    exec::cpu::team team(threads);
+    REQUIRE(team.threads() == threads);
+    std::vector<std::int64_t> ran(std::size_t(threads) * 16, 0), expected(ran.size(), 0);
+    std::atomic<int> wrong = 0;
+    std::uint32_t draw = 7;
+    for (int i = 0; i < 3000; ++i) {
+      draw = draw * 1664525u + 1013904223u;
+      int const members = i % 3 == 0 ? team.size() : 1 + int(draw >> 16) % threads;
+      team.limit(members);
+      auto region = [&](int member) {
+        wrong += member >= members || team.size() != members;
+        ++ran[std::size_t(member) * 16];
+        team.barrier();
+        ++ran[std::size_t(member) * 16 + 1];
+      };
+      team.run(region);
+      for (int m = 0; m < members; ++m) ++expected[std::size_t(m) * 16], ++expected[std::size_t(m) * 16 + 1];
+      if (ran != expected) ++wrong;
+      if (i % 1000 == 500) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // the others fall asleep
+    }
+    EXPECT_EQ(wrong.load(), 0);
+  }
+}
+
 TEST("a team of no members is one of one") {
   exec::cpu::team team(0);
   EXPECT_EQ(team.size(), 1);

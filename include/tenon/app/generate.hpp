@@ -97,7 +97,7 @@ class text_model {
     if (longest >= model::positions)
       throw error("a prompt has " + std::to_string(longest) + " tokens and the model " +
                   std::to_string(model::positions) + " positions; shorten it");
-    deploy::generator<model, compute> g(longest + most, team_.size(), models::rotation_of(R.model), int(prompts.size()));
+    deploy::generator<model, compute> g(longest + most, team_.threads(), models::rotation_of(R.model), int(prompts.size()));
     std::vector<generated> all(prompts.size());
     std::vector<deploy::text_stream> streams(prompts.size(), deploy::text_stream(stops));
     auto const keep = [&](std::size_t i, std::string piece) {

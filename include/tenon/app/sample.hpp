@@ -22,7 +22,8 @@ template <class Trainer>
 std::string sample_text(Trainer& t, data::tokenizer const& tokens, std::string const& prompt) {
   if constexpr (requires { t.engine().store(); }) {
     using engine = typename Trainer::engine_type;
-    deploy::generator<typename engine::model, typename engine::compute> g(400, t.team().size(),
+    t.team().limit(t.team().threads());
+    deploy::generator<typename engine::model, typename engine::compute> g(400, t.team().threads(),
                                                                           models::rotation_of(t.recipe().model));
     std::vector<std::int32_t> text{tokens.begin_of_text()}, made;
     for (auto const id : tokens.encode(prompt)) text.push_back(id);

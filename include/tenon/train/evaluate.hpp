@@ -18,6 +18,7 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
     begin = micro * t.ranks().company().rank(), stride = micro * t.ranks().company().size();
   double total = 0;
   bool stopped = false;
+  t.team().limit(t.team().threads());
   for (std::int64_t first = begin; first < held.samples() && !stopped; first += stride) {
     if ((stopped = stop())) break;
     room.samples = std::min(micro, held.samples() - first), room.sequence = held.sequence();

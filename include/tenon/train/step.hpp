@@ -79,7 +79,7 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
     });
     if constexpr (requires { engine.end_of_step(x); }) engine.end_of_step(x);
   };
-  t.team().run(region);
+  t.run_step(region);
 
   if constexpr (on_ranks) {
     auto const all = t.ranks().settle(report.gradient_norm);

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <chrono>
 #include <memory>
 #include <tuple>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "tenon/recipe.hpp"
 #include "tenon/train/component.hpp"
 #include "tenon/train/static_engine.hpp"
+#include "tenon/train/team_size.hpp"
 
 namespace tenon::train {
 
@@ -60,6 +62,7 @@ class trainer : public checked<R> {
       : recipe_(r),
         total_(total),
         team_(team_of(members)),
+        team_size_(team_.threads()),
         engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
         optimizer_(optim::start_state<optimizer>(engine_.size())),
         policies_(r),
@@ -77,6 +80,17 @@ class trainer : public checked<R> {
   engine_type const& engine() const { return engine_; }
   engine_type& engine() { return engine_; }
   exec::cpu::team& team() { return team_; }
+  /// Runs a step's region on as many threads as such steps are fastest on. The ranks of a run wait for each other, so that
+  /// a rank's time says nothing about its own threads: there it is all of them.
+  template <class F>
+  void run_step(F& region) {
+    if constexpr (on_ranks) return team_.run(region);
+    using clock = std::chrono::steady_clock;
+    auto const begin = clock::now();
+    team_.limit(team_size_.members());
+    team_.run(region);
+    team_size_.took(std::chrono::duration<double>(clock::now() - begin).count());
+  }
   typename optimizer::state& optimizer_state() { return optimizer_; }
   std::vector<optim::region> const& regions() const { return regions_; }
   std::vector<optim::region> const& with_gradient() const { return with_gradient_; }
@@ -159,6 +173,7 @@ class trainer : public checked<R> {
   recipe_type recipe_;
   steps total_;
   exec::cpu::team team_;
+  team_size team_size_;
   engine_type engine_;
   // Training state, all of it in components().
   typename optimizer::state optimizer_;
