@@ -71,6 +71,10 @@ struct trainer : tn::train::trainer<R> {
   using base::base;
   auto engine() { return ::engine<typename base::engine_type>{base::engine()}; }
   auto team() { return ::team{base::team(), ledgers}; }
+  template <class F>
+  void run_step(F& region) {
+    team().run(region);
+  }
   std::vector<split::ledger> ledgers;
 };
 
