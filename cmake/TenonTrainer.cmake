@@ -98,13 +98,13 @@ int main(int argc, char** argv) { return tenon::app::generate<@symbol@>(argc, ar
   endif()
 endfunction()
 
-# tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit])
-#   NAME: the torch-free program that plans a recipe, or (VERB fit) looks for what fits; ON: a target, as C++ writes it,
-#   instead of the recipe's.
+# tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit|describe])
+#   NAME: the torch-free program that plans a recipe, looks for what fits (VERB fit), or says what the recipe says (VERB
+#   describe); ON: a target, as C++ writes it, instead of the recipe's.
 function(tenon_add_plan name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "RECIPE;SYMBOL;ON;VERB" "")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_RECIPE)
-    message(FATAL_ERROR "tenon_add_plan(${name} ...): write tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit])")
+    message(FATAL_ERROR "tenon_add_plan(${name} ...): write tenon_add_plan(NAME RECIPE header.hpp [SYMBOL name] [ON policy] [VERB plan|fit|describe])")
   endif()
   get_filename_component(header "${arg_RECIPE}" ABSOLUTE)
   if(NOT EXISTS "${header}")
@@ -136,7 +136,32 @@ function(tenon_add_plan name)
   target_include_directories(${name} BEFORE PRIVATE "${cmake}/check")  # its tenon/tenon.hpp leaves LibTorch out
 endfunction()
 
-# What ./tenon was once asked to plan or to fit; left out when its file has gone since.
+# tenon_add_diff(NAME HEADER SYMBOL OTHER_HEADER OTHER_SYMBOL): the torch-free program that says in what two recipes differ.
+function(tenon_add_diff name header symbol other other_symbol)
+  set(includes "#include \"${header}\"\n")
+  if(NOT header STREQUAL other)
+    string(APPEND includes "#include \"${other}\"\n")
+  endif()
+  set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")
+  file(CONFIGURE OUTPUT "${dir}/main.cpp" @ONLY CONTENT "#include <tenon/tenon.hpp>
+@includes@#include <tenon/app/describe_program.hpp>
+int main(int argc, char** argv) { return tenon::app::diff_main<@symbol@, @other_symbol@>(argc, argv); }
+")
+  add_executable(${name} "${dir}/main.cpp")
+  target_link_libraries(${name} PRIVATE tenon::recipe)
+  get_property(cmake GLOBAL PROPERTY TENON_CMAKE_DIR)
+  target_include_directories(${name} BEFORE PRIVATE "${cmake}/check")
+endfunction()
+
+# Two recipes that ./tenon was once asked to compare; left out when a file has gone since.
+function(tenon_diff_outside name header symbol other other_symbol)
+  if(EXISTS "${header}" AND EXISTS "${other}")
+    tenon_add_diff(${name} "${header}" "${symbol}" "${other}" "${other_symbol}")
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/plans")
+  endif()
+endfunction()
+
+# What ./tenon was once asked to plan, to fit or to describe; left out when its file has gone since.
 function(tenon_plan_outside name header symbol on verb)
   if(EXISTS "${header}")
     tenon_add_plan(${name} RECIPE "${header}" SYMBOL "${symbol}" ON "${on}" VERB ${verb})

@@ -9,16 +9,12 @@
 #include "tenon/app/plan_json.hpp"
 #include "tenon/app/plan_text.hpp"
 #include "tenon/app/recipe_file.hpp"
+#include "tenon/app/recipe_source.hpp"
 #include "tenon/app/threads.hpp"
 #include "tenon/recipe/describe.hpp"
 
 /// The program behind `./tenon plan`: the recipe's plan, without LibTorch.
 namespace tenon::app {
-
-/// Where a program's recipe was written, and the target that stands in for the recipe's (empty: none does).
-struct recipe_source {
-  std::string_view header, symbol, on;
-};
 
 /// What the plan is asked to suppose, besides the recipe.
 struct supposed {
