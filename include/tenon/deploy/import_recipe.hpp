@@ -8,7 +8,7 @@
 
 #include "tenon/deploy/model_config.hpp"
 
-/// The recipe of a model that exists: what `./tenon import` writes.
+/// The recipe of a model that exists: what `./tenon import` writes, and what `./tenon fit DIR` asks about.
 namespace tenon::deploy {
 
 /// A whole number with its digits in threes, as C++ reads it: 32'256.
@@ -79,23 +79,33 @@ inline bool is_identifier(std::string_view s) {
          std::all_of(s.begin(), s.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-/// A header with the recipe `name` of a model found in `origin`: its fixed fields as they are there; horizon, batch,
-/// rates as a careful start for going on with its training, to be edited.
-template <class Model>
-std::string recipe_header(Model const& m, std::string const& name, std::string const& origin) {
+/// A text that ends no comment of one line.
+inline std::string in_comment(std::string const& text) {
+  std::string safe;
+  for (char const c : text) safe += c == '\n' || c == '\r' || c == '\\' ? ' ' : c;
+  return safe;
+}
+
+/// Throws where a recipe could not have this name.
+inline void require_identifier(std::string const& name) {
   if (!is_identifier(name))
     throw error("'" + name +
                 "' is not a C++ name, and the recipe is named after its file; write --out NAME.hpp with "
                 "letters, digits and underscores");
+}
+
+/// A header with the recipe `name` of a model found in `origin`: its fixed fields as they are there; horizon, batch,
+/// rates as a careful start for going on with its training, to be edited.
+template <class Model>
+std::string recipe_header(Model const& m, std::string const& name, std::string const& origin) {
+  require_identifier(name);
   auto const sequence = std::min(512, m.positions.get());
-  std::string safe;  // inside a comment: one line
-  for (char const c : origin) safe += c == '\n' || c == '\r' || c == '\\' ? ' ' : c;
   return "#pragma once\n"
          "#include <tenon/recipe.hpp>\n\n"
          "namespace tn = tenon;\n"
          "using namespace tenon::literals;\n\n"
          "/// The model of " +
-         safe +
+         in_comment(origin) +
          ".\n"
          "/// The numbers below it are a careful start for going on with its training; edit them.\n"
          "inline constexpr auto " +
@@ -111,6 +121,32 @@ std::string recipe_header(Model const& m, std::string const& name, std::string c
          "    tn::optimizer::adamw{.weight_decay = 0.1, .clip = 1.0},\n"
          "    tn::schedule::warmup_cosine{.peak = 2e-5, .warmup = 3_percent, .floor = 0.1},\n"
          "    tn::checkpoint::every{.period = tn::steps{200}, .keep = 3});\n";
+}
+
+/// A header with the recipe `name` that plans the training of such a model from its first weights: samples as long as its
+/// positions but at most 4,096 tokens, 256 of them a step, 20 tokens a parameter (Hoffmann et al. 2022, section 3; their
+/// models are dense, so with experts it is a round number), one H200.
+template <class Model>
+std::string planned_header(Model const& m, std::string const& name, std::string const& origin) {
+  require_identifier(name);
+  auto const billions = std::int64_t(20 * double(m.parameters()) / 1e9 + 1);
+  return "#pragma once\n// The model of " + in_comment(origin) +
+         ".\n#include <tenon/tenon.hpp>\n\nnamespace tn = tenon;\n\ninline constexpr auto " + name +
+         " = tn::recipe(\n    " + policy_text(m) + ",\n    tn::target::h200{},\n    tn::horizon{tn::tokens{" +
+         separated(billions * 1'000'000'000) + "}},\n    tn::batch{.sequence = tn::tokens{" +
+         separated(std::min(4096, m.positions.get())) + "}, .global = tn::samples{256}, .micro = tn::samples{1}});\n";
+}
+
+/// The header for the model in DIR/config.json. Throws tenon::error where it cannot be read or is of a model that tenon
+/// does not have.
+inline std::string planned_header_of(std::filesystem::path const& directory, std::string const& name) {
+  auto const file = directory / "config.json";
+  if (!std::filesystem::exists(file))
+    throw error("there is no '" + file.string() + "'; give a recipe's header, or the directory of a Hugging Face model");
+  std::string header;
+  with_config(read_json_object(file), file.string(),
+              [&](auto const& found) { header = planned_header(found.model, name, file.string()); });
+  return header;
 }
 
 }  // namespace tenon::deploy
