@@ -96,6 +96,36 @@ TEST("rows that are new are zero, or stay what the initialiser made of them; a f
   EXPECT_EQ(n, 3);
 }
 
+TEST("moments go from fp32 to bf16 rounded, and back widened; nothing else changes its dtype") {
+  stored old;
+  old.add("a.exp_avg", {3}, {1.f + 0x1p-9f, -2.5f, 1e-30f});
+  std::vector<std::uint16_t> half(3, 7);
+  std::vector<tensor_target> targets{{"a.exp_avg", dtype::BF16, {3}, half.data()}};
+  state_move m;
+  m.same("*");
+  m.apply(old.tensors, targets);
+  EXPECT_EQ(half[0], 0x3f80);  // 1: half a unit in the last place is 2^-8
+  EXPECT_EQ(half[1], 0xc020);
+  std::map<std::string, stored_tensor> const narrow{{"a.exp_avg", {dtype::BF16, {3}, std::as_bytes(std::span(half))}}};
+  floats wide(3, 9.f);
+  std::vector<tensor_target> const back{{"a.exp_avg", dtype::F32, {3}, wide.data()}};
+  state_move again;
+  again.same("*");
+  again.apply(narrow, back);
+  EXPECT(wide[0] == 1.f);
+  EXPECT(wide[1] == -2.5f);
+  EXPECT_NEAR(wide[2], 1e-30, 1e-30 / 256);
+  std::int64_t number = 0;
+  std::vector<tensor_target> const other{{"a.exp_avg", dtype::I64, {3}, &number}};
+  state_move wrong;
+  wrong.same("*");
+  EXPECT_THROWS_WITH(wrong.apply(narrow, other), "they have different dtypes");
+  state_move filled;
+  filled.filled("*", 1.5), filled.dropped("*");
+  filled.apply(old.tensors, targets);
+  EXPECT_EQ(half[2], 0x3fc0);
+}
+
 TEST("whatever the rules leave open is refused by name") {
   auto const old = small();
   auto const refused = [&](auto rules, auto more) {

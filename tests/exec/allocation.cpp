@@ -26,7 +26,7 @@ constexpr auto make(Precision p, Memory m) {
 }
 constexpr auto fp32 = make(precision::fp32{}, memory::keep{});
 constexpr auto bf16 = make(precision::bf16{.emulated = true}, memory::keep{});
-constexpr auto recomputed = make(precision::fp16{.emulated = true}, memory::recompute{.every = 2});
+constexpr auto recomputed = make(precision::fp16{.emulated = true}, memory::recompute{.every = 2}).replace(optimizer::adamw{.moment = dtype::bf16});
 
 data::micro_batch batch_of(std::uint64_t seed) {
   random_batch const rows(12, 80, 512, seed);
@@ -108,7 +108,7 @@ TEST("construction maps what the plan says; steps and evaluations allocate nothi
   SUBCASE("fp32, one member") { watch<fp32>(1); }
   SUBCASE("fp32, two members") { watch<fp32>(2); }
   SUBCASE("bf16, two members") { watch<bf16>(2); }
-  SUBCASE("fp16 with recomputation, two members") { watch<recomputed>(2); }
+  SUBCASE("fp16 with recomputation and moments in bf16, two members") { watch<recomputed>(2); }
 }
 
 TEST("decoding allocates nothing after the first token, and has the memory of one block and a cache") {

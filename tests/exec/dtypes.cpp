@@ -6,7 +6,9 @@
 #include <string>
 
 #include "support/test.hpp"
+#include "tenon/exec/plan.hpp"
 #include "tenon/models/of_recipe.hpp"
+#include "tenon/optim/moments.hpp"
 #include "tenon/recipe.hpp"
 
 namespace {
@@ -23,6 +25,7 @@ constexpr auto of(Precision p) {
 constexpr auto fp32 = of(tn::precision::fp32{});
 constexpr auto bf16 = of(tn::precision::bf16{.emulated = true});
 constexpr auto fp16 = of(tn::precision::fp16{.emulated = true});
+constexpr auto named = bf16.replace(tn::optimizer::adamw{.moment = tn::dtype::bf16});
 
 /// A leaf of the memory that was really mapped: where it begins, and the bytes of its elements.
 struct place {
@@ -109,6 +112,19 @@ TEST("P1, P2, P3: each real buffer has the dtype that the precision states") {
   SUBCASE("fp32") { buffers_are_as_stated<fp32>(); }
   SUBCASE("bf16") { buffers_are_as_stated<bf16>(); }
   SUBCASE("fp16") { buffers_are_as_stated<fp16>(); }
+}
+
+TEST("P2: moments in bf16 are there where the optimizer names them, and nowhere else") {
+  using model = tn::models::of_recipe<named>;
+  static_assert(tn::dtypes_of(named).moment == tn::dtype::bf16 && tn::dtypes_of(bf16).moment == tn::dtype::fp32);
+  static_assert(sizeof(tn::exec::dtypes_as_planned<model, tn::nn::bf16, tn::precision::bf16, tn::dtype::bf16, tn::nn::bf16>) > 0);
+  static_assert(tn::exec::real_dtypes<model, tn::nn::bf16, tn::nn::bf16>() == tn::dtypes_of(named));
+  tn::optim::moments<2, tn::nn::bf16> const moments(1000);
+  EXPECT_EQ(moments[1].bytes(), 1000 * tn::size_of(tn::dtypes_of(named).moment));
+  constexpr tn::plan_numbers numbers{.micro = 2, .sequence = 16, .global = 2};
+  constexpr auto narrow = tn::make_plan<named>(numbers), wide = tn::make_plan<bf16>(numbers);
+  static_assert(narrow.moment_bytes * 2 == wide.moment_bytes && narrow.master_bytes == wide.master_bytes);
+  EXPECT_EQ(narrow.moment_bytes, 2 * 2 * tn::exec::flat_layout<model>::total);
 }
 
 TEST("a plan that states another dtype than a buffer has is noticed") {

@@ -1,4 +1,6 @@
 // AdamW and SGD against torch.optim (tests/golden): the same start, gradients and rates, 100 steps.
+#include <c10/util/BFloat16.h>
+
 #include "golden/golden.hpp"
 #include "support/test.hpp"
 #include "tenon/optim/adamw.hpp"
@@ -18,7 +20,7 @@ std::vector<nn::parameter_place> places() {
           {"norm", decayed, 1, undecayed, 1, nn::role::norm, nn::initializer::ones, {}}};
 }
 
-template <class Policy>
+template <class Policy, class Moment = float>
 struct run {
   golden file{"optimizers"};
   std::vector<float> weights = file.floats("start"), base = file.floats("gradients"),
@@ -26,11 +28,11 @@ struct run {
   std::vector<std::int64_t> exponents = file.integers("exponents");
   std::vector<double> rates = file.reals("rates");
   std::vector<optim::region> regions = optim::regions(places(), size);
-  typename optim::engine<Policy>::state state = optim::start_state<optim::engine<Policy>>(size);
+  using engine = optim::engine<Policy, Moment>;
+  typename engine::state state = optim::start_state<engine>(size);
 
   /// One step on two members' halves, the boundary not on a register; `factor` is undone by the gradient factor.
   void step(Policy const& p, float factor = 1) {
-    using engine = optim::engine<Policy>;
     auto const t = state.updates++;
     for (std::int64_t i = 0; i < size; ++i)
       gradient[std::size_t(i)] =
@@ -117,6 +119,39 @@ TEST("SGD equals torch.optim.SGD after 100 steps; its decay is the decoupled one
   SUBCASE("nesterov, with w *= 1 - rate * decay before each step of torch's") {
     run<optimizer::sgd>{}.follow({.momentum = 0.9, .nesterov = true, .weight_decay = 0.1}, "sgd.decay");
   }
+}
+
+/// The same steps in fp64, one element after the other, with moments that LibTorch's BFloat16 has rounded after each step.
+template <class Moment>
+std::vector<double> by_formula(optimizer::adamw const& p) {
+  run<optimizer::adamw> r;
+  std::vector<double> w(r.weights.begin(), r.weights.end());
+  std::vector<Moment> m(size, Moment(0.f)), v(size, Moment(0.f));
+  for (std::int64_t t = 1; t <= num_steps; ++t) {
+    double const rate = r.rates[std::size_t(t - 1)];
+    for (std::size_t i = 0; i < std::size_t(size); ++i) {
+      double const g = std::ldexp(double(r.base[std::size_t((t - 1) % cycle * size) + i]), int(r.exponents[std::size_t(t - 1)]));
+      double const mean = p.beta1 * double(float(m[i])) + (1 - p.beta1) * g, square = p.beta2 * double(float(v[i])) + (1 - p.beta2) * g * g;
+      if (std::int64_t(i) < decayed) w[i] *= 1 - rate * p.weight_decay;
+      w[i] -= rate / (1 - std::pow(p.beta1, double(t))) * mean / (std::sqrt(square / (1 - std::pow(p.beta2, double(t)))) + p.epsilon);
+      m[i] = Moment(float(mean)), v[i] = Moment(float(square));
+    }
+  }
+  return w;
+}
+
+TEST("AdamW with moments in bf16: the formula with both rounded by LibTorch's BFloat16, and not what fp32 gives") {
+  optimizer::adamw const p{.beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .moment = dtype::bf16};
+  run<optimizer::adamw, nn::bf16> r;
+  for (int t = 0; t < num_steps; ++t) r.step(p);
+  auto const want = by_formula<c10::BFloat16>(p), wide = by_formula<float>(p);
+  double const to_narrow = relative_distance(r.weights.data(), want.data(), want.size());
+  double const to_wide = relative_distance(r.weights.data(), wide.data(), wide.size());
+  DOCTEST_INFO("distance " << to_narrow << ", from fp32's " << to_wide);
+  EXPECT(to_narrow < 1e-5);  // a sum in another order may round a moment the other way
+  EXPECT(to_wide > 10 * to_narrow);
+  EXPECT(to_wide < 1e-2);
+  EXPECT_EQ(r.state.moments[0].bytes(), 2 * size);
 }
 
 TEST("the compute copy is the rounded master, and padding stays zero") {

@@ -46,7 +46,8 @@ struct forgetful {
     forgotten += skip;
     return skip;
   }
-  void tensor(train::file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
+  template <class T>
+  void tensor(train::file f, std::string const& name, std::vector<std::int64_t> const& shape, T* data) {
     if (!skips(name)) from.tensor(f, name, shape, data);
   }
   template <class T>

@@ -91,10 +91,11 @@ std::vector<tn::train::step_report> run(Trainer& t, std::int64_t steps) {
 /// Every byte of a trainer's state, by the name of the tensor or number.
 struct snapshot {
   std::map<std::string, std::string> bytes;
-  void tensor(tn::train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
+  template <class T>
+  void tensor(tn::train::file, std::string const& name, std::vector<std::int64_t> const& shape, T* data) {
     std::size_t n = 1;
     for (auto const s : shape) n *= std::size_t(s);
-    bytes[name].assign(reinterpret_cast<char const*>(data), n * sizeof(float));
+    bytes[name].assign(reinterpret_cast<char const*>(data), n * sizeof(T));
   }
   void number(std::string const& name, std::int64_t& value) {
     bytes[name].assign(reinterpret_cast<char const*>(&value), sizeof value);

@@ -19,7 +19,7 @@ namespace tenon::app {
 /// One choice of what selects code, as a recipe says it.
 struct code_choice {
   std::string precision, memory;  ///< as C++ writes them after tenon::
-  tenon::dtype compute = dtype::fp32;
+  tenon::dtype compute = dtype::fp32, moment = dtype::fp32;
   int every = 0;        ///< blocks of a recomputed segment; 0: everything is kept
   bool scaled = false;  ///< needs a loss scale
 };
@@ -38,12 +38,15 @@ struct found {
   std::vector<candidate> smallest;  ///< of each choice, the legal one with the fewest bytes, whether it fits or not
   std::map<std::string, std::int64_t, std::less<>> refused;  ///< candidates by the rule that refused them first
   std::int64_t judged = 0;
+  std::string_view ranks_field;  ///< where the recipe says how many ranks there are; empty: it says parallel::single
+  dtype own_moment = dtype::fp32;  ///< the recipe's own format of moments
 };
 
 /// What is asked for; 0 and empty mean as the recipe says.
 struct fit_question {
   std::int64_t global = 0, sequence = 0;  ///< samples of a step, tokens of a sample
   std::vector<int> ranks;
+  std::vector<dtype> moments;  ///< empty: all that the optimizer can have
   int members = 1;
   target_facts facts;
 };
@@ -75,60 +78,85 @@ std::string precision_text(Precision const& p) {
   return text + "{}";
 }
 
-/// Judges every micro-batch and number of ranks of one choice of code.
-template <auto const& V>
-void judge(found& all, fit_question const& q) {
-  constexpr int every = models::recompute_every(V.memory);
-  std::size_t const choice = all.choices.size();
-  all.choices.push_back({precision_text(V.precision),
-                         every == 0 ? "memory::keep{}" : "memory::recompute{.every = " + std::to_string(every) + "}",
-                         resolved_precision_t<decltype(V)>::compute, every,
-                         requires { V.precision.initial_scale;
-}
-}  // namespace tenon::app
-);
-auto r = V;
-if (q.global > 0) r.batch.global = samples{q.global};
-if (q.sequence > 0) r.batch.sequence = tokens{q.sequence};
-candidate smallest{choice, {}, {}};
-for (std::int64_t micro = 1; micro <= r.batch.global.count; ++micro) {
-  r.batch.micro = samples{micro};
-  auto const broken = violations(r);
-  for (int const ranks : q.ranks) {
-    ++all.judged;
-    if (!broken.empty()) {
-      ++all.refused[std::string(broken.front().rule)];
-      continue;
-    }
-    candidate c{choice, numbers_of(r, q.members), {}};
-    c.numbers.ranks = ranks;
-    if (c.numbers.global % (micro * ranks) != 0) {
-      ++all.refused["ranks_divide_global"];
-      continue;
-    }
-    c.plan = make_plan<V>(c.numbers, q.facts);
-    if (smallest.plan.parameters == 0 || c.plan.total() < smallest.plan.total()) smallest = c;
-    if (c.plan.fits)
-      all.fitting.push_back(c);
-    else
-      ++all.refused["plan_fits"];
-  }
-}
-if (smallest.plan.parameters > 0) all.smallest.push_back(smallest);
+/// Gives a recipe so many ranks, where its policy has a field for them; for parallel::single the recipe would be another
+/// one (tenon::on_ranks).
+template <class Recipe>
+void set_ranks(Recipe& r, int ranks) {
+  if constexpr (requires { r.parallel.ranks = ranks; })
+    r.parallel.ranks = ranks;
+  else if constexpr (requires { r.parallel.outer.ranks = ranks; })
+    r.parallel.outer.ranks = ranks;
 }
 
-/// Judges every choice of precision (fp32, bf16, fp16) and recomputation (none; segments of 1, 2 and 4 blocks) of a
-/// recipe, with every micro-batch up to the whole step. The fastest comes first; of equally fast ones, that without a
+/// Judges every micro-batch and number of ranks of one choice of code.
+template <auto const& V>
+void judge(found& all, fit_question const& q, dtype moment) {
+  constexpr int every = models::recompute_every(V.memory);
+  constexpr bool scaled = requires { V.precision.initial_scale; };
+  std::size_t const choice = all.choices.size();
+  all.choices.push_back({.precision = precision_text(V.precision),
+                         .memory = every == 0 ? "memory::keep{}" : "memory::recompute{.every = " + std::to_string(every) + "}",
+                         .compute = resolved_precision_t<decltype(V)>::compute,
+                         .moment = moment,
+                         .every = every,
+                         .scaled = scaled});
+  auto r = V;
+  if constexpr (requires { r.optimizer.moment = moment; }) r.optimizer.moment = moment;
+  if (q.global > 0) r.batch.global = samples{q.global};
+  if (q.sequence > 0) r.batch.sequence = tokens{q.sequence};
+  candidate smallest{choice, {}, {}};
+  for (std::int64_t micro = 1; micro <= r.batch.global.count; ++micro) {
+    r.batch.micro = samples{micro};
+    for (int const ranks : q.ranks) {
+      set_ranks(r, ranks);
+      auto const broken = violations(r);
+      ++all.judged;
+      if (!broken.empty()) {
+        ++all.refused[std::string(broken.front().rule)];
+        continue;
+      }
+      candidate c{choice, numbers_of(r, q.members), {}};
+      c.numbers.ranks = ranks;
+      if (c.numbers.global % (micro * ranks) != 0) {
+        ++all.refused["ranks_divide_global"];
+        continue;
+      }
+      c.plan = make_plan<V>(c.numbers, q.facts, moment);
+      if (smallest.plan.parameters == 0 || c.plan.total() < smallest.plan.total()) smallest = c;
+      if (c.plan.fits)
+        all.fitting.push_back(c);
+      else
+        ++all.refused["plan_fits"];
+    }
+  }
+  if (smallest.plan.parameters > 0) all.smallest.push_back(smallest);
+}
+
+/// The formats of moments that a recipe's optimizer can name: those of `asked`, or all.
+template <class Optimizer>
+std::vector<dtype> moments_to_try(Optimizer const& o, dtype_plan const& plan, std::vector<dtype> const& asked) {
+  if constexpr (requires { o.moment; })
+    return asked.empty() ? std::vector{dtype::bf16, dtype::fp32} : asked;
+  else
+    return {plan.moment};
+}
+
+/// Judges every choice of precision (fp32, bf16, fp16), recomputation (none; segments of 1, 2 and 4 blocks) and moments
+/// (bf16, fp32) of a recipe, with every micro-batch up to the whole step. The fastest comes first; of equally fast ones, that without a
 /// loss scale, then that with fewer bytes.
 template <auto const& R>
 found fit(fit_question q) {
   if (q.ranks.empty()) q.ranks = {numbers_of(R).ranks};
   found all;
+  all.ranks_field = parallel::ranks_field<decltype(R.parallel)>();
+  all.own_moment = dtypes_of(R).moment;
   auto const with_precision = [&]<class P>(P) {
-    judge<variant_of<R, P, 0>::recipe>(all, q);
-    judge<variant_of<R, P, 1>::recipe>(all, q);
-    judge<variant_of<R, P, 2>::recipe>(all, q);
-    judge<variant_of<R, P, 4>::recipe>(all, q);
+    for (dtype const moment : moments_to_try(R.optimizer, dtypes_of(R), q.moments)) {
+      judge<variant_of<R, P, 0>::recipe>(all, q, moment);
+      judge<variant_of<R, P, 1>::recipe>(all, q, moment);
+      judge<variant_of<R, P, 2>::recipe>(all, q, moment);
+      judge<variant_of<R, P, 4>::recipe>(all, q, moment);
+    }
   };
   with_precision(precision::bf16{}), with_precision(precision::fp16{}), with_precision(precision::fp32{});
   double shortest = 0;

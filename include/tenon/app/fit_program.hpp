@@ -17,6 +17,7 @@ inline constexpr std::string_view fit_usage =
     "  --ranks N[,N]    replicas that share a step; default: the recipe's\n"
     "  --global N       samples of a step; default: the recipe's\n"
     "  --sequence N     tokens of a sample; default: the recipe's\n"
+    "  --moments FORMAT fp32 or bf16 only; default: both, where the optimizer has the choice\n"
     "  --rate GFLOPS    suppose this rate, measured elsewhere, for every precision instead of the target's\n"
     "  --threads N      threads of a CPU; default: one per core\n"
     "  --take K         write the K-th of the list as a recipe\n"
@@ -36,7 +37,7 @@ inline fit_command parse_fit(int argc, char const* const* argv) {
   fit_command c;
   arguments rest{argc, argv};
   std::vector<std::string> const names{"ranks", "global", "sequence", "rate", "threads",
-                                       "take",  "out",    "whole",    "help"};
+                                       "take",  "out",    "whole",    "help", "moments"};
   while (!rest.done()) {
     std::string_view const a = rest.take();
     auto const equals = a.find('=');
@@ -54,6 +55,9 @@ inline fit_command parse_fit(int argc, char const* const* argv) {
     auto const value = rest.value(name, equals == a.npos ? "" : a.substr(equals + 1), equals != a.npos);
     if (name == "out") {
       c.out = value;
+    } else if (name == "moments") {
+      if (value != "fp32" && value != "bf16") throw error("--moments is '" + value + "'; write fp32 or bf16");
+      c.question.moments = {value == "fp32" ? dtype::fp32 : dtype::bf16};
     } else if (name == "ranks") {
       for (std::size_t from = 0; from <= value.size();) {
         auto const comma = std::min(value.find(',', from), value.size());
@@ -85,7 +89,12 @@ inline std::string taken_text(recipe_source const& from, std::string const& name
   text += "inline constexpr auto " + name + " = " + std::string(from.symbol);
   if (!from.on.empty()) text += "\n    .replace(tenon::target::" + std::string(from.on) + ")";
   text += "\n    .replace(tenon::" + code.precision + ")\n    .replace(tenon::" + code.memory + ")";
+  auto const ranks = std::to_string(c.numbers.ranks);
+  if (all.ranks_field.empty() && c.numbers.ranks > 1) text += "\n    .replace(tenon::parallel::ddp{.ranks = " + ranks + "})";
   text += "\n    .edit([](auto& r) {\n      r.batch.micro = tenon::samples{" + std::to_string(c.numbers.micro) + "};\n";
+  if (code.moment != all.own_moment)
+    text += "      r.optimizer.moment = tenon::dtype::" + std::string(name_of(code.moment)) + ";\n";
+  if (!all.ranks_field.empty()) text += "      r." + std::string(all.ranks_field) + " = " + ranks + ";\n";
   if (q.global > 0) text += "      r.batch.global = tenon::samples{" + std::to_string(q.global) + "};\n";
   if (q.sequence > 0) text += "      r.batch.sequence = tenon::tokens{" + std::to_string(q.sequence) + "};\n";
   return text + "    });\nstatic_assert(tenon::legal<" + name + ">);\nstatic_assert(tenon::plan<" + name + ">.fits);\n";
@@ -97,7 +106,6 @@ inline std::string write_taken(fit_command const& c, recipe_source const& from, 
     throw error("--take " + std::to_string(c.take) + ": only " + std::to_string(all.fitting.size()) +
                 " candidates fit");
   auto const& chosen = all.fitting[std::size_t(c.take) - 1];
-  if (chosen.numbers.ranks > 1) throw error("--take writes recipes of one rank; give --ranks 1");
   auto const colon = from.symbol.rfind(':');
   auto const name = std::string(colon == from.symbol.npos ? from.symbol : from.symbol.substr(colon + 1)) + "_fit";
   std::string const path = c.out.empty() ? name + ".hpp" : c.out;

@@ -12,14 +12,15 @@ inline std::string padded(std::string text, std::size_t width, bool left = false
   return text;
 }
 
-/// "bf16, recompute 2" of a choice.
+/// "bf16, recompute 2", and "bf16 moments" where these are not fp32, of a choice.
 inline std::string name_of_choice(code_choice const& c) {
-  return std::string(name_of(c.compute)) + ", " + (c.every == 0 ? "keep" : "recompute " + std::to_string(c.every));
+  return std::string(name_of(c.compute)) + ", " + (c.every == 0 ? "keep" : "recompute " + std::to_string(c.every)) +
+         (c.moment == dtype::fp32 ? "" : ", " + std::string(name_of(c.moment)) + " moments");
 }
 
 /// The best `count` of what fits, a line each.
 inline std::string best_text(found const& all, std::size_t count) {
-  std::string text = "      step at least   tokens/s  bytes of a rank  precision  memory        micro  ranks\n";
+  std::string text = "      step at least   tokens/s  bytes of a rank  precision  moments  memory        micro  ranks\n";
   for (std::size_t i = 0; i < std::min(count, all.fitting.size()); ++i) {
     auto const& c = all.fitting[i];
     auto const& code = all.choices[c.choice];
@@ -28,6 +29,7 @@ inline std::string best_text(found const& all, std::size_t count) {
             padded(seconds > 0 ? observe::grouped(std::int64_t(double(c.plan.tokens_per_step) / seconds)) : "?", 11) +
             padded(observe::bytes_text(std::uint64_t(c.plan.total())), 17) + "  " +
             padded(std::string(name_of(code.compute)), 9, true) + "  " +
+            padded(std::string(name_of(code.moment)), 7, true) + "  " +
             padded(code.every == 0 ? "keep" : "recompute " + std::to_string(code.every), 12, true) +
             padded(std::to_string(c.numbers.micro), 7) + padded(std::to_string(c.numbers.ranks), 7) + "\n";
   }
@@ -52,19 +54,24 @@ inline std::string reason(found const& all, candidate const& c, target_facts con
     add("at most " + std::to_string(c.numbers.micro) + " at a time fit, not " + std::to_string(best.numbers.micro));
   }
   if (mine.scaled && !its.scaled) add("needs a loss scale");
+  if (size_of(mine.moment) > size_of(its.moment)) add("its moments are " + std::string(name_of(mine.moment)));
   if (why.empty() && c.plan.total() > best.plan.total())
     add("takes " + observe::bytes_text(std::uint64_t(c.plan.total() - best.plan.total())) + " more");
   return text + why;
 }
 
 /// Of each choice of code but the best: how much longer a step takes at its best, and why; or how much too large it is.
+/// Other moments than the best one's are shown beside the best one alone.
 inline std::string losers_text(found const& all, target_facts const& f) {
   std::string text;
+  auto const& best = all.choices[all.fitting.front().choice];
   for (auto const& small : all.smallest) {
+    auto const& code = all.choices[small.choice];
+    if (code.moment != best.moment && (code.compute != best.compute || code.every != best.every)) continue;
     auto const mine = std::find_if(all.fitting.begin(), all.fitting.end(),
                                    [&](candidate const& c) { return c.choice == small.choice; });
     if (mine == all.fitting.begin() && mine != all.fitting.end()) continue;
-    text += "  " + padded(name_of_choice(all.choices[small.choice]), 20, true) +
+    text += "  " + padded(name_of_choice(code), best.moment == dtype::fp32 ? 20 : 34, true) +
             (mine != all.fitting.end() ? reason(all, *mine, f)
                                        : "does not fit: " + observe::bytes_text(std::uint64_t(small.plan.total())) +
                                              " with " + std::to_string(small.numbers.micro) + " sample" +

@@ -5,36 +5,24 @@
 #include <type_traits>
 #include <vector>
 
+#include "tenon/app/migration.hpp"
 #include "tenon/app/run_directory.hpp"
-#include "tenon/checkpoint/state_move.hpp"
 #include "tenon/observe/format.hpp"
 #include "tenon/train/checkpointing.hpp"
 #include "tenon/train/trainer.hpp"
 
 namespace tenon {
-
-/// How a checkpoint of recipe `Old` becomes one of recipe `New`. Written for a pair of recipes, as a specialisation with
-///   static void rules(checkpoint::state_move& m);
-/// It is the only way to use a checkpoint whose identity is another one (another model, precision or optimizer).
-template <auto const& Old, auto const& New>
-struct migration;
-
 namespace app {
 
 /// Where a trainer keeps each tensor and number of its state.
 struct target_list {
   std::vector<checkpoint::tensor_target> all;
-  void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
-    all.push_back({name, checkpoint::dtype::F32, shape, data});
+  template <class T>
+  void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, T* data) {
+    all.push_back({name, train::stored_type<T>, shape, data});
   }
   void number(std::string const& name, std::int64_t& value) { all.push_back({name, checkpoint::dtype::I64, {}, &value}); }
   void number(std::string const& name, double& value) { all.push_back({name, checkpoint::dtype::F64, {}, &value}); }
-};
-
-/// Whether somebody wrote the migration.
-template <auto const& Old, auto const& New>
-concept has_migration = requires(checkpoint::state_move& m) {
-  migration<Old, New>::rules(m);
 };
 
 }  // namespace app
@@ -46,10 +34,7 @@ concept has_migration = requires(checkpoint::state_move& m) {
 template <auto const& Old, auto const& New>
 requires(legal<Old>&& legal<New>) std::filesystem::path migrate(std::filesystem::path const& from,
                                                                 std::filesystem::path const& to, int threads = 1) {
-  static_assert(app::has_migration<Old, New>,
-                "[tenon.migration_given] nobody has said how a checkpoint of the first recipe becomes one of the second. "
-                "Write template <> struct tenon::migration<first, second> with static void "
-                "rules(tenon::checkpoint::state_move&); see docs/checkpoints.md");
+  static_assert(migration_is_given<Old, New>);
   checkpoint::run_lock const lock(to);
   auto const found = checkpoint::newest_valid(from);
   if (!found.newest)

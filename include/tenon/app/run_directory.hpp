@@ -79,7 +79,7 @@ void describe_in_manifest(checkpoint::manifest& m, Trainer& t) {
   m.random.seed = r.seed.value;
   m.scaler.reset();
   if constexpr (Trainer::scales_loss) m.scaler = checkpoint::scaler_state{t.scaler().scale, t.scaler().good_steps};
-  auto const plan = Trainer::precision::plan;
+  auto const plan = dtypes_of(r);
   m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))},
               {"gradient", std::string(name_of(plan.gradient))},   {"reduce", std::string(name_of(plan.reduce))},
               {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},

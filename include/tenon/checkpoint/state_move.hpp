@@ -11,6 +11,7 @@
 
 #include "tenon/checkpoint/safetensors.hpp"
 #include "tenon/core/error.hpp"
+#include "tenon/nn/dtype.hpp"
 
 namespace tenon::checkpoint {
 
@@ -44,7 +45,7 @@ enum class new_rows {
 /// rule that names nothing, and a rule whose shapes do not fit are errors that name the tensor.
 class state_move {
  public:
-  /// As it was, under the same name.
+  /// As it was, under the same name; between fp32 and bf16 (moments) rounded or widened.
   void same(std::string_view names) { add(kind::copy, names, names); }
   /// As the old tensor `from` was; the `*` of `from` stands for what that of `names` stood for. The old tensor may be
   /// taken more than once.
@@ -137,6 +138,7 @@ class state_move {
       return error("the migration takes '" + to.name + "', of shape " + text(to.shape) + ", from '" + source +
                    "', of shape " + text(from.shape) + ": " + what);
     };
+    if (r.what == kind::copy && from.shape == to.shape && rounds(from, to)) return;
     if (from.type != to.type) throw wrong("they have different dtypes; use m.filled or m.initial");
     if (r.what == kind::copy) {
       if (from.shape != to.shape) throw wrong("m.same and m.copied need one shape; use m.grown or m.computed");
@@ -155,14 +157,33 @@ class state_move {
     grow(before, std::size_t(from.shape[0]), after, r.rows);
   }
 
+  /// Copies between fp32 and bf16 (moments that the new recipe names otherwise); false for any other pair of dtypes.
+  static bool rounds(stored_tensor const& from, tensor_target const& to) {
+    bool const narrows = from.type == dtype::F32 && to.type == dtype::BF16;
+    if (!narrows && !(from.type == dtype::BF16 && to.type == dtype::F32)) return false;
+    auto const each = [&]<class From, class To>(From, To, auto convert) {
+      for (std::size_t i = 0; i < from.bytes.size() / sizeof(From); ++i) {
+        From value;
+        std::memcpy(&value, from.bytes.data() + i * sizeof(From), sizeof value);
+        static_cast<To*>(to.data)[i] = convert(value);
+      }
+    };
+    if (narrows)
+      each(float{}, nn::bf16{}, [](float v) { return nn::narrow<nn::bf16>(v); });
+    else
+      each(nn::bf16{}, float{}, [](nn::bf16 v) { return nn::widen(v); });
+    return true;
+  }
+
   static void fill(tensor_target const& to, std::size_t bytes, double value) {
     auto const set = [&]<class T>(T v) {
       for (std::size_t at = 0; at < bytes; at += sizeof(T)) std::memcpy(static_cast<char*>(to.data) + at, &v, sizeof(T));
     };
     if (to.type == dtype::F32) return set(float(value));
+    if (to.type == dtype::BF16) return set(nn::narrow<nn::bf16>(float(value)));
     if (to.type == dtype::F64) return set(value);
     if (to.type == dtype::I64) return set(std::int64_t(value));
-    throw error("m.filled cannot write '" + to.name + "', which is neither fp32, fp64 nor int64");
+    throw error("m.filled cannot write '" + to.name + "', which is neither fp32, bf16, fp64 nor int64");
   }
 
   static void grow(std::span<float const> before, std::size_t rows, std::span<float> after, new_rows how) {

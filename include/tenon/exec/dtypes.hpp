@@ -4,7 +4,6 @@
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/store.hpp"
 #include "tenon/nn/dtype.hpp"
-#include "tenon/optim/moments.hpp"
 #include "tenon/recipe/precision.hpp"
 
 /// The dtypes of the buffers that really exist, read off their types; the precision policy states what they must be.
@@ -24,8 +23,8 @@ consteval dtype dtype_of() {
   }
 }
 
-/// The plan that the buffers of a static model in `Compute` amount to.
-template <class Model, class Compute>
+/// The plan that the buffers of a static model in `Compute` with moments of type `Moment` amount to.
+template <class Model, class Compute, class Moment = float>
 consteval dtype_plan real_dtypes() {
   using store = parameter_store<Model, Compute>;
   using head = decltype(Model::template saved<Compute>::head);
@@ -34,15 +33,21 @@ consteval dtype_plan real_dtypes() {
           .gradient = dtype_of<decltype(std::declval<store const&>().gradient())>(),
           .reduce = dtype_of<decltype(std::declval<store const&>().gradient())>(),  // gradients are exchanged as they are
           .master = dtype_of<decltype(std::declval<store const&>().master())>(),
-          .moment = dtype_of<optim::moment_type>(),
+          .moment = dtype_of<Moment>(),
           .logits = dtype_of<decltype(head::logits.data)>()};
 }
 
-/// Where the buffers of a recipe's model are not what its precision states, this does not compile.
-template <class Model, class Compute, class Precision>
+/// Where the buffers of a recipe's model are not what its precision states, and its moments not what its optimizer names,
+/// this does not compile.
+template <class Model, class Compute, class Precision, dtype Named = dtype::fp32, class Moment = float>
 struct dtypes_as_planned {
-  static constexpr bool agree = real_dtypes<Model, Compute>() == Precision::plan;
-  static_assert(agree, "[tenon.dtypes_as_planned] a buffer of the engine has another dtype than the precision policy states, so "
+  static constexpr dtype_plan stated = [] {
+    dtype_plan plan = Precision::plan;
+    plan.moment = Named;
+    return plan;
+  }();
+  static constexpr bool agree = real_dtypes<Model, Compute, Moment>() == stated;
+  static_assert(agree, "[tenon.dtypes_as_planned] a buffer of the engine has another dtype than precision and optimizer state, so "
                        "--plan would print what is not there. Correct the policy's plan, or the engine's type");
 };
 

@@ -98,9 +98,10 @@ constexpr double step_seconds(run_plan const& p, double pass_seconds, target_fac
   return all;
 }
 
-/// The plan of a model in a compute type, with an optimizer of so many moments, for numbers known when it is called.
+/// The plan of a model in a compute type, with an optimizer of so many moments in the format `moment`, for numbers known
+/// when it is called.
 template <class Model, class Compute, int Moments>
-constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype compute) {
+constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype compute, dtype moment = dtype::fp32) {
   using layout = exec::flat_layout<Model>;
   using activations = exec::activations<Model, Compute>;
   std::int64_t const rows = n.micro * n.sequence;
@@ -109,7 +110,7 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   run_plan p;
   p.parameters = layout::parameters;
   p.master_bytes = p.gradient_bytes = layout::total * 4;
-  p.moment_bytes = layout::total * 4 * Moments;
+  p.moment_bytes = layout::total * size_of(moment) * Moments;
   p.copy_bytes = std::is_same_v<Compute, float> ? 0 : layout::total * std::int64_t(sizeof(Compute));
   p.activation_bytes = activations::bytes(rows, n.members, n.sequence);
   p.logits_bytes = logits_bytes_of(typename activations::saved_type{});
@@ -123,7 +124,7 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   p.step_flops = pass_flops * p.micro_batches;
   p.forward_flops_per_token = (forward.gemm_flops + forward.attention_flops) / rows;
   p.backward_flops_per_token = pass_flops / rows - p.forward_flops_per_token;
-  p.checkpoint_bytes = p.parameters * 4 * (1 + Moments);
+  p.checkpoint_bytes = p.parameters * (4 + size_of(moment) * Moments);
   p.reduced_bytes = n.ranks > 1 ? p.gradient_bytes / n.ranks * 2 * (n.ranks - 1) : 0;
   p.seconds_per_step = step_seconds(p, counted.seconds, f, n.ranks);
   p.program_bytes = program_bytes_on(f.device);
@@ -132,12 +133,13 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   return p;
 }
 
-/// The plan of a recipe whose model is made of static layers, for other numbers than its own, and for a machine of
-/// other facts. May be called while compiling and while running.
+/// The plan of a recipe whose model is made of static layers, for other numbers than its own, for a machine of other
+/// facts, and with moments in another format. May be called while compiling and while running.
 template <auto const& R>
-constexpr run_plan make_plan(plan_numbers const& n, target_facts const& f = R.target.facts()) {
+constexpr run_plan make_plan(plan_numbers const& n, target_facts const& f = R.target.facts(),
+                             dtype moment = dtypes_of(R).moment) {
   return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments>(
-      n, f, resolved_precision_t<decltype(R)>::compute);
+      n, f, resolved_precision_t<decltype(R)>::compute, moment);
 }
 
 /// The plan of a recipe with its own numbers, for a team of `members`.

@@ -10,22 +10,22 @@ namespace tenon::optim {
 
 /// State and step of an optimizer policy. Specialised on the policy's type: a user's optimizer is one policy (data) and
 /// one such specialisation. `state` is an aggregate: `moments`, `updates`, and what else it needs of numbers; all of its
-/// fields are in the checkpoint (train/state.hpp).
-template <class Policy>
+/// fields are in the checkpoint (train/state.hpp). `Moment`: what the policy's field `moment` names, where it has one.
+template <class Policy, class Moment = float>
 struct engine;
 
 /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2), as torch.optim.AdamW computes it:
 ///   w *= 1 - rate * decay;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
 ///   w -= rate / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + epsilon)
-/// Moments are fp32, one flat buffer each, in the layout of the parameters. Weight decay only where the role's route
-/// says so.
-template <>
-struct engine<optimizer::adamw> {
+/// in fp32; moments are kept in `Moment` (bf16: rounded to nearest even once a step, after the weight has moved), one flat
+/// buffer each, in the layout of the parameters. Weight decay only where the role's route says so.
+template <class Moment>
+struct engine<optimizer::adamw, Moment> {
   static constexpr int num_moments = 2;
   static constexpr std::array<char const*, 2> moment_names{"exp_avg", "exp_avg_sq"};
 
   struct state {
-    optim::moments<2> moments;
+    optim::moments<2, Moment> moments;
     std::int64_t updates = 0;  ///< t
   };
   /// What one step needs, computed once before the region: no power in the inner loop.
@@ -51,7 +51,7 @@ struct engine<optimizer::adamw> {
   static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first,
                      std::int64_t last, bool decays) {
     using exec::cpu::vec, exec::cpu::load, exec::cpu::store;
-    float *const m = s.moments[0].as<float>(), *const v = s.moments[1].as<float>();
+    Moment *const m = s.moments.at(0), *const v = s.moments.at(1);
     vec const decay(decays ? k.decay : 1.f), b1(k.beta1), c1(k.rest1), b2(k.beta2), c2(k.rest2), step(k.step),
         bias2(k.bias2), eps(k.epsilon), factor(k.gradient);
     exec::cpu::for_registers(last - first, [&](std::int64_t j, std::int64_t c) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tenon/nn/layout.hpp"
+#include "tenon/nn/section.hpp"
 
 namespace tenon::optim {
 
@@ -45,10 +46,17 @@ struct routed {
 template <class Layer>
 inline constexpr bool roles_routed = !__is_base_of(no_route, routed<Layer>);
 template <class Model>
+consteval bool blocks_routed();
+template <class Model>
 requires requires { typename Model::block_layer; }
-inline constexpr bool roles_routed<Model> = roles_routed<typename Model::embedding_group> &&
-                                            roles_routed<typename Model::block_layer> &&
+inline constexpr bool roles_routed<Model> = roles_routed<typename Model::embedding_group> && blocks_routed<Model>() &&
                                             roles_routed<typename Model::head_group>;
+template <class Model>
+consteval bool blocks_routed() {
+  bool all = true;
+  nn::for_each_section<Model>([&](auto s) { all = all && roles_routed<typename nn::section_at<Model, s()>::block>; });
+  return all;
+}
 
 constexpr route route_of(nn::role r) {
   switch (r) {

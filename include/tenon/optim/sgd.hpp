@@ -7,13 +7,13 @@ namespace tenon::optim {
 /// decay:
 ///   w *= 1 - rate * decay;  b = momentum * b + g  (b = g on the first step);  w -= rate * (nesterov ? g + momentum * b
 ///   : b)
-template <>
-struct engine<optimizer::sgd> {
+template <class Moment>
+struct engine<optimizer::sgd, Moment> {
   static constexpr int num_moments = 1;
   static constexpr std::array<char const*, 1> moment_names{"momentum_buffer"};
 
   struct state {
-    optim::moments<1> moments;
+    optim::moments<1, Moment> moments;
     std::int64_t updates = 0;
   };
   struct constants {
@@ -26,7 +26,7 @@ struct engine<optimizer::sgd> {
   static void update(constants const& k, state const& s, float* w, float const* g, T* copy, std::int64_t first,
                      std::int64_t last, bool decays) {
     using exec::cpu::vec, exec::cpu::load, exec::cpu::store;
-    float* const b = s.moments[0].as<float>();
+    Moment* const b = s.moments.at(0);
     // One formula for both forms: step = (1 - nesterov) * b + nesterov * (g + momentum * b).
     vec const decay(decays ? k.decay : 1.f), momentum(k.momentum), on_b(1 - k.nesterov + k.nesterov * k.momentum),
         on_g(k.nesterov), rate(k.rate), factor(k.gradient);

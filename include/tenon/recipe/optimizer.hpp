@@ -3,6 +3,7 @@
 
 #include "tenon/core/fixed.hpp"
 #include "tenon/recipe/axes.hpp"
+#include "tenon/recipe/dtype.hpp"
 
 namespace tenon::optimizer {
 
@@ -18,6 +19,7 @@ struct adamw {
   double epsilon = 1e-8;      ///< added to the root of the second moment
   double weight_decay = 0.1;  ///< decoupled; norms and biases are exempt by their role
   double clip = 1.0;          ///< largest global norm of the gradient; 0 switches clipping off
+  fixed<dtype> moment = dtype::fp32;  ///< format of the moments: fp32, or bf16 for half their bytes
 };
 
 /// Stochastic gradient descent with momentum; weight decay is decoupled as in adamw.
@@ -31,6 +33,7 @@ struct sgd {
   fixed<bool> nesterov = false;  ///< look ahead by one momentum step
   double weight_decay = 0.0;     ///< decoupled; norms and biases are exempt by their role
   double clip = 1.0;             ///< largest global norm of the gradient; 0 switches clipping off
+  fixed<dtype> moment = dtype::fp32;  ///< format of the momentum: fp32, or bf16 for half its bytes
 };
 
 }  // namespace tenon::optimizer

@@ -76,4 +76,21 @@ struct resolved_precision {
 template <class Recipe>
 using resolved_precision_t = typename resolved_precision<std::remove_cvref_t<Recipe>>::type;
 
+/// The format that an optimizer policy names for its moments; that of the precision's plan where it names none.
+template <class Optimizer>
+constexpr dtype moment_of(Optimizer const& o, dtype_plan const& plan) {
+  if constexpr (requires { o.moment; })
+    return o.moment;
+  else
+    return plan.moment;
+}
+
+/// The dtype of every kind of buffer of a recipe: its precision's plan, with the moments that its optimizer names.
+template <class Recipe>
+constexpr dtype_plan dtypes_of(Recipe const& r) {
+  dtype_plan plan = resolved_precision_t<Recipe>::plan;
+  plan.moment = moment_of(r.optimizer, plan);
+  return plan;
+}
+
 }  // namespace tenon

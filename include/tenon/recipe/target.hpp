@@ -39,15 +39,20 @@ struct target_facts {
   double fp32 = 0, bf16 = 0, fp16 = 0;
   double bandwidth = 0;  ///< of its memory, GB/s; 0: not known
   double link = 0;       ///< to the other devices of its machine, GB/s in one direction; 0: not known
+  double fp8 = 0;        ///< E4M3 operands
 
   /// The rate in this format, GFLOP/s; that of fp32 where the format is emulated.
   constexpr double rate(dtype t) const {
-    double const own = t == dtype::fp32 ? fp32 : t == dtype::bf16 ? bf16 : fp16;
-    return own > 0 ? own : fp32;
+    return own_rate(t) > 0 ? own_rate(t) : fp32;
   }
 
   /// Whether the hardware computes in this format itself.
-  constexpr bool computes(dtype t) const { return t == dtype::fp32 || (t == dtype::bf16 ? bf16 > 0 : fp16 > 0); }
+  constexpr bool computes(dtype t) const { return t == dtype::fp32 || own_rate(t) > 0; }
+
+ private:
+  constexpr double own_rate(dtype t) const {
+    return t == dtype::fp32 ? fp32 : t == dtype::bf16 ? bf16 : t == dtype::fp16 ? fp16 : fp8;
+  }
 };
 
 }  // namespace tenon
@@ -80,29 +85,29 @@ struct cpu {
   constexpr target_facts facts() const { return {device_kind::cpu, memory.get(), 50, 0, 0}; }
 };
 
-/// NVIDIA H100 SXM: 80 GB at 3,350 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16; NVLink 900 GB/s both ways (NVIDIA H100
+/// NVIDIA H100 SXM: 80 GB at 3,350 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H100
 /// Tensor Core GPU datasheet, 2023).
 struct h100 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h100";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3, 3350, 450};
+    return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3, 3350, 450, 1979e3};
   }
 };
 
-/// NVIDIA H200 SXM: 141 GB at 4,800 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16; NVLink 900 GB/s both ways (NVIDIA H200
+/// NVIDIA H200 SXM: 141 GB at 4,800 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H200
 /// Tensor Core GPU datasheet, 2024).
 struct h200 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h200";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3, 4800, 450};
+    return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3, 4800, 450, 1979e3};
   }
 };
 
-/// NVIDIA B200 in a DGX or HGX B200: 180 GB at 8,000 GB/s; 75 TFLOP/s fp32, 2,250 bf16 and fp16; NVLink 1,800 GB/s both
+/// NVIDIA B200 in a DGX or HGX B200: 180 GB at 8,000 GB/s; 75 TFLOP/s fp32, 2,250 bf16 and fp16, 4,500 fp8; NVLink 1,800 GB/s both
 /// ways (NVIDIA DGX B200 and HGX B200 datasheets, 2024; an eighth of the machine's figures, halved where these are with
 /// sparsity).
 struct b200 {
@@ -110,7 +115,7 @@ struct b200 {
   static constexpr std::string_view kind = "b200";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{180'000'000'000}, 75e3, 2250e3, 2250e3, 8000, 900};
+    return {device_kind::cuda, bytes{180'000'000'000}, 75e3, 2250e3, 2250e3, 8000, 900, 4500e3};
   }
 };
 
@@ -147,25 +152,25 @@ struct v100 {
   }
 };
 
-/// NVIDIA L40S: 48 GB at 864 GB/s; 91.6 TFLOP/s fp32, 362 bf16 and fp16; PCIe 4.0 x16, 64 GB/s both ways (NVIDIA L40S
+/// NVIDIA L40S: 48 GB at 864 GB/s; 91.6 TFLOP/s fp32, 362 bf16 and fp16, 733 fp8; PCIe 4.0 x16, 64 GB/s both ways (NVIDIA L40S
 /// datasheet, 2023).
 struct l40s {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "l40s";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{48'000'000'000}, 91.6e3, 362e3, 362e3, 864, 32};
+    return {device_kind::cuda, bytes{48'000'000'000}, 91.6e3, 362e3, 362e3, 864, 32, 733e3};
   }
 };
 
-/// NVIDIA GeForce RTX 4090: 24 GB at 1,008 GB/s; 82.6 TFLOP/s fp32, 165.2 bf16 and fp16 with sums in fp32; PCIe 4.0
+/// NVIDIA GeForce RTX 4090: 24 GB at 1,008 GB/s; 82.6 TFLOP/s fp32, 165.2 bf16 and fp16 and 330.3 fp8 with sums in fp32; PCIe 4.0
 /// x16, 64 GB/s both ways (NVIDIA Ada GPU Architecture whitepaper, 2022, appendix A).
 struct rtx_4090 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "rtx_4090";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{24'000'000'000}, 82.6e3, 165.2e3, 165.2e3, 1008, 32};
+    return {device_kind::cuda, bytes{24'000'000'000}, 82.6e3, 165.2e3, 165.2e3, 1008, 32, 330.3e3};
   }
 };
 

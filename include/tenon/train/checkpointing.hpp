@@ -11,6 +11,7 @@
 #include "tenon/checkpoint/safetensors.hpp"
 #include "tenon/checkpoint/transaction.hpp"
 #include "tenon/checkpoint/weight_files.hpp"
+#include "tenon/nn/dtype.hpp"
 #include "tenon/train/component.hpp"
 
 /// Between the typed training state and the files of a checkpoint. Both directions run the components' own `visit`.
@@ -28,6 +29,10 @@ inline char const* name_of(file f) {
   return "";
 }
 
+/// The dtype that a tensor of state has in its file.
+template <class T>
+inline constexpr checkpoint::dtype stored_type = std::is_same_v<T, nn::bf16> ? checkpoint::dtype::BF16 : checkpoint::dtype::F32;
+
 namespace detail {
 
 /// Lists what the components hold, without copying tensors; single numbers become rank-0 tensors.
@@ -36,8 +41,9 @@ struct collector {
   std::deque<std::int64_t> integers;
   std::deque<double> reals;
 
-  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
-    files[f].push_back({name, checkpoint::dtype::F32, shape, data});
+  template <class T>
+  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, T* data) {
+    files[f].push_back({name, stored_type<T>, shape, data});
   }
   void number(std::string const& name, std::int64_t& value) {
     files[file::state].push_back({name, checkpoint::dtype::I64, {}, &integers.emplace_back(value)});
@@ -54,8 +60,9 @@ class restorer {
     for (auto const f : {file::model, file::optimizer, file::state})
       files_.emplace(f, checkpoint::safetensors_file(directory / name_of(f)));
   }
-  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, float* data) {
-    copy(f, name, checkpoint::dtype::F32, shape, data);
+  template <class T>
+  void tensor(file f, std::string const& name, std::vector<std::int64_t> const& shape, T* data) {
+    copy(f, name, stored_type<T>, shape, data);
   }
   void number(std::string const& name, std::int64_t& value) {
     copy(file::state, name, checkpoint::dtype::I64, {}, &value);

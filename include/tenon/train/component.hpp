@@ -46,7 +46,7 @@ struct optimizer_component : private state_saved<typename Engine::state> {
       for (std::size_t m = 0; m < c.state->moments.size(); ++m)
         for (auto const& p : *c.places)
           v.tensor(file::optimizer, p.name + "." + Engine::moment_names[m], p.shape(),
-                   c.state->moments[m].template as<float>() + p.offset);
+                   c.state->moments.at(m) + p.offset);
     visit_numbers("optimizer", *c.state, v);
   }
 };

@@ -114,9 +114,9 @@ struct fp16_has_scaler : rule<layer::shape, axis::precision> {
 
 struct moments_not_narrower : rule<layer::shape, axis::precision> {
 #define TENON_TEXT                                                                                       \
-  "[tenon.moments_not_narrower] the dtype plan keeps the optimizer's moments in a narrower format than " \
-  "the master weights, which costs quality only late in a run. Write .moment = tenon::dtype::fp32 in "   \
-  "the plan"
+  "[tenon.moments_not_narrower] the dtype plan keeps the optimizer's moments in a narrower format than "  \
+  "the master weights, which costs quality only late in a run. Leave .moment out of the plan, and name it " \
+  "where it belongs: optimizer::adamw{.moment = tenon::dtype::bf16}"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <auto... Values>
   struct with {
@@ -143,9 +143,9 @@ struct moments_not_narrower : rule<layer::shape, axis::precision> {
 /// The value: the compute format.
 struct dtype_plan_has_code : rule<layer::shape, axis::precision> {
 #define TENON_TEXT                                                                                     \
-  "[tenon.dtype_plan_has_code] the dtype plan states a format that the engine has no code for: "       \
-  "parameter must be the compute format, and gradient, reduce, master, moment and logits fp32. Write " \
-  "dtype_plan{.parameter = compute, .compute = compute} and leave the others out"
+  "[tenon.dtype_plan_has_code] the dtype plan states a format that the engine has no code for: compute "   \
+  "must be fp32, bf16 or fp16, parameter the same, and gradient, reduce, master, moment and logits fp32. " \
+  "Write dtype_plan{.parameter = compute, .compute = compute} and leave the others out"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <auto... Values>
   struct with {
@@ -158,7 +158,8 @@ struct dtype_plan_has_code : rule<layer::shape, axis::precision> {
   static constexpr bool holds(R const&, known = {}) {
     constexpr dtype_plan p = precision_of<R>::plan;
     constexpr dtype_plan has{.parameter = precision_of<R>::compute, .compute = precision_of<R>::compute};
-    return p == has || size_of(p.moment) < size_of(p.master);  // that one is moments_not_narrower's
+    if (size_of(p.moment) < size_of(p.master)) return true;  // that one is moments_not_narrower's
+    return p == has && precision_of<R>::compute != dtype::fp8;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
