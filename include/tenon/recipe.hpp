@@ -2,6 +2,7 @@
 /// The room recipe: policies, recipe(...), rules. Std only; describe, digests and JSON live in recipe/describe.hpp,
 /// recipe/digests.hpp and recipe/json.hpp, which need reflection. The rules are listed here although check.hpp includes
 /// them, because a compiler prints this chain above a rule's sentence, and the shorter one reads better.
+#include "tenon/core/fixed.hpp"
 #include "tenon/core/units.hpp"
 #include "tenon/recipe/rules/form.hpp"
 //

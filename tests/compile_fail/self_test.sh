@@ -17,4 +17,6 @@ for file in "$here"/harness/*.cpp; do
   fi
 done
 [ $seen -ge 11 ] || { echo "only $seen files in harness/"; bad=1; }
+# A rule without a file is noticed.
+"$here/every_rule.sh" "$here/../../include" "$here/harness" >/dev/null && { echo 'every_rule.sh accepted a folder without files'; bad=1; }
 exit $bad

@@ -45,7 +45,8 @@ inline std::string grouped(std::int64_t n) {
 
 /// The wrong and the right lines of a file of tests/compile_fail/, as a diff; empty where there is no such file.
 inline std::string example_of(std::string const& id) {
-  auto const file = root() / "tests" / "compile_fail" / (id + ".cpp");
+  auto file = root() / "tests" / "compile_fail" / (id + ".cpp");
+  if (!fs::exists(file)) file = file.parent_path() / "train" / file.filename();
   if (!fs::exists(file)) return {};
   std::string wrong, right, *into = nullptr;
   for (auto const& line : lines_of(read(file))) {
@@ -101,6 +102,7 @@ inline char const* title_of(tn::rules::layer l) {
 struct described_rule {
   std::string id, sentence, reads;
   tn::rules::layer when;
+  std::string example = {};  ///< of the rule itself; else there is a file
 };
 
 template <class Rule>
@@ -109,6 +111,7 @@ described_rule describe_rule() {
   [&]<class... Axes>(tn::rules::list<Axes...>) {
     ((d.reads += (d.reads.empty() ? "" : ", ") + std::string(Axes::name)), ...);
   }(typename Rule::reads{});
+  if constexpr (requires { Rule::example; }) d.example = "```diff\n" + std::string(Rule::example) + "```\n";
   return d;
 }
 inline std::vector<described_rule> all_rules() {
@@ -179,7 +182,7 @@ inline std::string rules_page() {
       first = false;
       page += "\n### " + d.id + "\n\n" + said(d.sentence) + "\n";
       if (!d.reads.empty()) page += "\nReads: " + d.reads + ".\n";
-      if (auto const e = example_of(d.id); !e.empty()) page += "\n" + e;
+      if (auto const e = d.example.empty() ? example_of(d.id) : d.example; !e.empty()) page += "\n" + e;
     }
   }
   page += "\n## Engine: what is known once layers, optimizer and state are types\n";

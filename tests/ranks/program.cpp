@@ -319,7 +319,7 @@ TEST("all ranks refuse what one must refuse, with one sentence") {
   SUBCASE("another number of ranks") {
     auto a = start(1, {"--ranks=4"}, "refused0");
     EXPECT_EQ(a->wait(), 2);
-    EXPECT(contains(a->printed(), "says 4 ranks and torchrun has started 2"));
+    EXPECT(contains(a->printed(), "ranks = 4, processes = 2, launcher = torchrun"));
   }
   SUBCASE("a batch that the ranks cannot share") {
     program c(s.p, "refused", {"--ranks=3"});

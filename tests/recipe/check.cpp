@@ -138,6 +138,30 @@ TEST("one mistake about a mixture breaks one rule, and says which weight") {
   EXPECT(found[0].text.ends_with("(sources = 3, stages = 2)"));
 }
 
+// Moments, and what optimizers may say of them.
+static_assert(tn::is_legal(tiny.replace(tn::optimizer::adamw{.moment = tn::dtype::bf16})));
+static_assert(!tn::is_legal(tiny.replace(tn::optimizer::adamw{.moment = tn::dtype::fp16})));
+static_assert(!tn::is_legal(tiny.replace(tn::optimizer::adamw{.beta2 = 0.999, .moment = tn::dtype::bf16})));
+static_assert(tn::is_legal(tiny.replace(tn::optimizer::adamw{.beta2 = 0.999})));
+static_assert(!tn::is_legal(tiny.with(tn::optimizer::sgd{.momentum = 0.999, .moment = tn::dtype::bf16})));
+
+// Ranks that hold a part of the state each, and what a checkpoint may then be.
+struct part_of_moments {
+  static constexpr bool shards_state = true;
+  tn::operational<int, tn::digest::layout> ranks = 2;
+  tn::operational<tn::bytes, tn::digest::layout> bucket = 4_MiB;
+};
+struct each_its_part {
+  using axis = tn::axis::checkpoint;
+  static constexpr std::string_view kind = "each_its_part", read_by = "my_loop";
+  static constexpr bool saves_whole_state = false;
+};
+constexpr auto sharded = tiny.with(tn::parallel::mesh{part_of_moments{}});
+static_assert(tn::parallel::shards_state<decltype(sharded.parallel)>() && !tn::parallel::shards_state<tn::parallel::ddp>());
+static_assert(!tn::parallel::shards_state<tn::parallel::mesh<tn::parallel::replicate>>());
+static_assert(!tn::is_legal(sharded) && tn::is_legal(sharded.with(tn::checkpoint::never{})));
+static_assert(tn::is_legal(sharded.with(each_its_part{})));
+
 // Other optimizers, memory, foreign modules.
 static_assert(tn::is_legal(tiny.with(tn::optimizer::sgd{})));
 static_assert(!tn::is_legal(tiny.with(tn::optimizer::sgd{.momentum = 1})));
@@ -165,6 +189,11 @@ TEST("a launch is refused for its target, its plan and the machine's memory, wit
   EXPECT(said(tiny, {.needed = 8_GiB, .present = 16_GiB}).ends_with("(MiB needed = 8192, MiB of the target = 8192)"));
   EXPECT(said(tiny, {.needed = 2_GiB, .present = 2_GiB}).ends_with("(MiB needed = 2048, MiB present = 2048)"));
   EXPECT(said(tiny, {.missing = "text/a"}).ends_with("(path = text/a)"));
+  EXPECT(said(tiny, {.started = 2, .launcher = "torchrun"}).ends_with("(ranks = 1, processes = 2, launcher = torchrun)"));
+  constexpr auto four = tiny.with(tn::parallel::ddp{.ranks = 4});
+  EXPECT(said(four, {.started = 2, .launcher = "MPI"}).ends_with("(ranks = 4, processes = 2, launcher = MPI)"));
+  EXPECT(tn::launch_violations(four, {.started = 4}).empty());
+  EXPECT_THROWS_WITH(tn::require_rule<tn::rules::ranks_started>(four, {.started = 3}), "[tenon.ranks_started]");
   bool refused = false;
   try {
     tn::require_launch(tiny.with(tn::target::h100{}), {.launched = true});

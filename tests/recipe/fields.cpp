@@ -104,6 +104,7 @@ objective = next_token
 data = corpus
 data.tokenizer_vocab = 0
 optimizer = adamw
+optimizer.moment = fp32
 trainable = all
 )");
   EXPECT_EQ(tn::canonical(tiny, tn::digest::layout), R"(tenon recipe 1 layout

@@ -4,6 +4,7 @@
 
 #include "recipe/support/recipes.hpp"
 #include "support/test.hpp"
+#include "tenon/app/describe_program.hpp"
 #include "tenon/recipe/digests.hpp"
 
 namespace {
@@ -86,6 +87,56 @@ TEST("a list of fields survives the manifest") {
     EXPECT((back[i].classification == list[i].classification && back[i].belongs_to == list[i].belongs_to &&
             back[i].choice == list[i].choice && back[i].path == list[i].path));
   EXPECT_THROWS_WITH(tn::fields_from_json(json::parse(R"([{"path": "x"}])")), "cannot be read");
+}
+
+/// A program as ./tenon builds it, without its output.
+template <auto const& R>
+int described(std::vector<char const*> a) {
+  a.insert(a.begin(), "describe");
+  return tn::app::describe_main<R>(int(a.size()), a.data(), {});
+}
+inline constexpr auto hotter = tiny.edit([](auto& r) { r.schedule.peak = 5e-4; });
+inline constexpr auto narrower = tiny.replace(tn::optimizer::adamw{.moment = tn::dtype::bf16});
+
+TEST("a description for programs has every field with class, digest and origin") {
+  auto const j = tn::app::described_json(hotter);
+  EXPECT_EQ(j["digests"]["numbers"], tn::digests(hotter).numbers);
+  auto const fields = tn::list_fields(hotter);
+  EXPECT_EQ(j["fields"].size(), fields.size());
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    EXPECT_EQ(j["fields"][i]["path"], fields[i].path);
+    EXPECT_EQ(j["fields"][i]["value"], fields[i].value);
+  }
+  auto const of = [&](std::string const& path) {
+    for (auto const& f : j["fields"])
+      if (f["path"] == path && f["choice"] == false) return f;
+    return json{};
+  };
+  EXPECT_EQ(of("schedule.peak"), json({{"path", "schedule.peak"}, {"value", "5e-04"}, {"class", "trajectory"}, {"digest", "numbers"}, {"choice", false}, {"from", "set here"}}));
+  EXPECT_EQ(of("model.hidden")["from"], "inherited");
+  EXPECT_EQ(of("optimizer.moment"), json({{"path", "optimizer.moment"}, {"value", "fp32"}, {"class", "fixed"}, {"digest", "identity"}, {"choice", false}, {"from", "default"}}));
+  auto const text = tn::app::describe_text(hotter);
+  EXPECT(text.find("schedule.peak") != text.npos);
+  EXPECT(text.find("layout   " + tn::digests(hotter).layout) != text.npos);
+}
+
+TEST("the difference of two recipes, and what it means for a checkpoint") {
+  auto const numbers = tn::diff(tiny, hotter), identity = tn::diff(tiny, narrower);
+  EXPECT_EQ(tn::app::differences_json(numbers), json::parse(R"([{"path": "schedule.peak", "before": "0.001", "after": "5e-04", "digest": "numbers"}])"));
+  EXPECT(tn::app::diff_text(numbers).find("where --change names each field of numbers") != std::string::npos);
+  EXPECT(tn::app::diff_text(identity).find("needs a tenon::migration") != std::string::npos);
+  EXPECT_EQ(tn::app::diff_text(tn::diff(tiny, tiny)), "the recipes are the same\n");
+  char const *none[] = {"diff"}, *odd[] = {"diff", "--jsno"};
+  EXPECT_EQ((tn::app::diff_main<tiny, tiny>(1, none)), 0);
+  EXPECT_EQ((tn::app::diff_main<tiny, hotter>(1, none)), 1);
+  EXPECT_EQ((tn::app::diff_main<tiny, hotter>(2, odd)), 2);
+}
+
+TEST("the command line of a description: what is not understood, or breaks a rule, is an error") {
+  EXPECT_EQ(described<hotter>({"--schedule.peak=1e-3"}), 0);
+  EXPECT_EQ(described<hotter>({"--json", "--markdown"}), 2);
+  EXPECT_EQ(described<hotter>({"--schedule.paek=1e-3"}), 2);
+  EXPECT_EQ(described<hotter>({"--schedule.peak=-1"}), 2);
 }
 
 }  // namespace

@@ -78,7 +78,10 @@ static_assert(tn::precision::bf16::plan.compute == tn::dtype::bf16 &&
               tn::precision::bf16::plan.master == tn::dtype::fp32);
 static_assert(tn::precision::fp16::plan.parameter == tn::dtype::fp16 &&
               tn::precision::fp16::plan.moment == tn::dtype::fp32);
-static_assert(tn::size_of(tn::dtype::fp32) == 4 && tn::size_of(tn::dtype::bf16) == 2);
+static_assert(tn::size_of(tn::dtype::fp32) == 4 && tn::size_of(tn::dtype::bf16) == 2 && tn::size_of(tn::dtype::fp8) == 1);
+// fp8: as the datasheets say, and by Hopper, Ada and Blackwell alone.
+static_assert(tn::target::h200{}.facts().rate(tn::dtype::fp8) == 1979e3 && tn::target::l40s{}.facts().computes(tn::dtype::fp8));
+static_assert(!tn::target::a100_80{}.facts().computes(tn::dtype::fp8) && !tn::target::v100{}.facts().computes(tn::dtype::fp8) && !tn::target::cpu{}.facts().computes(tn::dtype::fp8));
 
 // precision::native is bf16 where the target computes it, else fp32; another precision stays what it is.
 template <class Target, class Precision = tn::precision::native>

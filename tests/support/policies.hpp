@@ -102,7 +102,9 @@ constexpr auto choices(tn::axis::curriculum) {
                           choice{tn::curriculum::by_length({{.until = 10_steps, .high = 0.5}, {.until = 20_steps}})});
 }
 constexpr auto choices(tn::axis::optimizer) {
-  return tn::hetero::make(choice{tn::optimizer::adamw{}}, choice{tn::optimizer::sgd{}},
+  return tn::hetero::make(choice{tn::optimizer::adamw{}},
+                          choice{tn::optimizer::adamw{.moment = tn::dtype::bf16}, ".moment = bf16"},
+                          choice{tn::optimizer::sgd{}},
                           choice{tn::optimizer::sgd{.nesterov = true}, ".nesterov = true"});
 }
 constexpr auto choices(tn::axis::schedule) {

@@ -7,6 +7,7 @@
 #include "tenon/data/prefetcher.hpp"
 #include "tenon/parallel/door.hpp"
 #include "tenon/parallel/place.hpp"
+#include "tenon/recipe/violations.hpp"
 #include "tenon/train/trainer.hpp"
 
 namespace tenon::app {
@@ -21,11 +22,9 @@ struct company {
                 "Write #include <tenon/parallel.hpp>, or let tenon_add_trainer(... RANKS) or ./tenon train --ranks N do it");
 
   /// Whether this process is to go on by itself; else the exit code of the ranks that it has started and waited for.
-  static int start(recipe_type const&, int, char const* const*) {
-    if (auto const p = parallel::place_of_environment(); p && p->size > 1)
-      throw error("this program was started by " + p->launcher + " as rank " + std::to_string(p->rank) + " of " +
-                  std::to_string(p->size) + ", and its recipe says parallel::single. Write parallel::ddp{.ranks = " +
-                  std::to_string(p->size) + "}, or start it alone");
+  static int start(recipe_type const& r, int, char const* const*) {
+    if (auto const p = parallel::place_of_environment())
+      require_rule<rules::ranks_started>(r, {.started = p->size, .launcher = p->launcher});
     return -1;
   }
   explicit company(recipe_type const&) {}

@@ -24,15 +24,16 @@ constexpr std::string_view name_of_recipe() {
 /// `total` is 0 where it depends on data that was not read yet.
 template <class Recipe>
 std::string recipe_text(Recipe const& r, steps total) {
-  using precision = resolved_precision_t<Recipe>;
   std::string all = describe(r);
-  auto const d = precision::plan;
+  auto const d = dtypes_of(r);
   auto const dtype = [&](char const* what, tenon::dtype t) {
     return std::string(what) + " " + std::string(name_of(t)) + "  ";
   };
   all += "\ndtypes      " + dtype("weights", d.parameter) + dtype("compute", d.compute) + dtype("master", d.master) +
          dtype("moments", d.moment) + dtype("gradients", d.gradient) + dtype("reduction", d.reduce) +
          dtype("logits", d.logits) + "\n";
+  if (!decltype(Recipe::data)::resumes_exactly)
+    all += "resume      not exact: the source is read in sequence, and goes on with what comes next\n";
   if (total.count > 0) {
     all += "steps       " + observe::grouped(total.count) + " of " + observe::grouped(tokens_per_step(r.batch).count) +
            " tokens, " + observe::grouped(r.batch.accumulation()) + " micro-batches each\n\nlearning rate\n";

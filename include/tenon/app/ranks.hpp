@@ -27,9 +27,7 @@ class company_on_ranks {
     auto const wanted = parallel::replicas_of(r.parallel);
     auto const p = parallel::place_of_environment();
     if (!p) return wanted.ranks == 1 ? -1 : launch(argc, argv, wanted.ranks, std::chrono::seconds(wanted.patience.count));
-    if (p->size != wanted.ranks)
-      throw error("the recipe says " + std::to_string(wanted.ranks) + " ranks and " + p->launcher + " has started " +
-                  std::to_string(p->size) + "; start as many, or say --ranks " + std::to_string(p->size));
+    require_rule<rules::ranks_started>(r, {.started = p->size, .launcher = p->launcher});
     if (p->rank != 0 && std::freopen("/dev/null", "w", stdout) == nullptr)
       throw error("rank " + std::to_string(p->rank) + " could not turn its output off: /dev/null cannot be opened");
     return -1;

@@ -19,7 +19,10 @@ template <int Vocab, int Hidden, int Layers, int Dense, int Positions, bool Tied
 struct decoder {
   static constexpr int vocab = Vocab, hidden = Hidden, layers = Layers, dense_layers = Dense, positions = Positions;
   static constexpr bool tied = Tied;
-  static_assert(Dense >= 0 && Dense < Layers, "[tenon.dense_layers] at least one block has experts");
+  static_assert(Dense >= 0 && Dense < Layers, "[tenon.dense_layers] no block of the decoder is of the second kind, or fewer than none of the first. Give Dense "
+                "from 0 to Layers - 1; for one kind of block there is models::deepseek_llm");
+
+  static constexpr int others = Layers > Dense ? Layers - Dense : 1;  ///< blocks of the second kind
 
   using norm_layer = Norm;
   using table_layer = nn::embedding<Vocab, Hidden>;
@@ -27,11 +30,11 @@ struct decoder {
   using block_layer = Block;
   using sections = std::conditional_t<
       Dense == 0, nn::section_list<nn::section<Block, Layers, 0>>,
-      nn::section_list<nn::section<DenseBlock, Dense == 0 ? 1 : Dense, 0>, nn::section<Block, Layers - Dense, Dense>>>;
+      nn::section_list<nn::section<DenseBlock, Dense == 0 ? 1 : Dense, 0>, nn::section<Block, others, Dense>>>;
   using body_layers =
       std::conditional_t<Dense == 0, nn::repeat<Layers, Block, RecomputeEvery>,
                          nn::then<nn::repeat<Dense == 0 ? 1 : Dense, DenseBlock, RecomputeEvery>,
-                                  nn::repeat<Layers - Dense, Block, RecomputeEvery>>>;
+                                  nn::repeat<others, Block, RecomputeEvery>>>;
 
   struct embedding_group {
     template <class F>

@@ -12,7 +12,8 @@ template <int Hidden, int Heads, int KvHeads>
 struct attention {
   static constexpr int width = Hidden, head_dim = Hidden / Heads, kv_width = KvHeads * head_dim;
   static_assert(head_dim * Heads == Hidden && Heads % KvHeads == 0 && head_dim % 2 == 0,
-                "[tenon.attention] heads must divide the hidden width, kv heads the heads, and the head width be even");
+                "[tenon.attention] heads of attention do not work out: they must divide the hidden width, kv heads divide the "
+                "heads, and a head be evenly wide. Write attention<64, 4, 2>, or other such numbers");
 
   template <class F>
   struct linear {

@@ -54,11 +54,12 @@ struct chain {
   using link = std::tuple_element_t<I, std::tuple<Links...>>;
   static constexpr int size = sizeof...(Links), width = link<0>::width;
   static_assert(((Links::width == width) && ...),
-                "[tenon.chain_width] the links of a chain work on one stream; give them all the same width");
+                "[tenon.chain_width] the links of a chain differ in width, and they work on one stream. Give them all the same "
+                "width");
   static_assert(
       num_fields<Names<described>> == 2 * size,
-      "[tenon.chain_names] a chain's names are two groups of parameters a link, the norm's and the layer's, in "
-      "the order of the links");
+      "[tenon.chain_names] a chain's names are two groups of parameters a link, and the struct has another number. Write "
+      "the norm's and the layer's of each link, in the order of the links");
 
   template <class F>
   using params = Names<F>;

@@ -44,7 +44,8 @@ struct language_head {
 
   template <class T, int Rows>
   static constexpr per_tile<double, 1> loss_from(saved<T, Rows> const& s, std::int64_t row) {
-    static_assert(Rows % row_tile == 0, "[tenon.head_rows] a loss is taken over whole tiles of rows");
+    static_assert(Rows % row_tile == 0, "[tenon.head_rows] the head takes rows of a loss that are no whole tiles, and sums are kept by tile. Write "
+                  "saved<T, Rows> with a multiple of nn::row_tile");
     return {s.loss.row(row / row_tile)};
   }
 

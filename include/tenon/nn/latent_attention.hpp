@@ -22,7 +22,8 @@ struct latent_attention {
   static constexpr float score_factor = number(ScoreFactorBits);
   static_assert(Hidden > 0 && Heads > 0 && QueryRank >= 0 && Rank > 0 && Nope > 0 && Value > 0 && Turned > 0 &&
                     Turned % 2 == 0,
-                "[tenon.latent_attention] widths must be positive and the rotated width even");
+                "[tenon.latent_attention] a width of latent attention is not positive, or the rotated one is odd, and it turns "
+                "pairs of channels. Give positive widths, and an even one for the rotated part");
   using latent_norm = rmsnorm<Rank, bits(1e-6)>;
   using query_norm = rmsnorm<QueryRank == 0 ? 1 : QueryRank, bits(1e-6)>;
 

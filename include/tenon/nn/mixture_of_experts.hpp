@@ -18,7 +18,8 @@ namespace tenon::nn {
 template <int Hidden, int Inner, int Shared, class Routing>
 struct mixture_of_experts {
   static constexpr int width = Hidden, experts = Routing::experts, chosen = Routing::chosen;
-  static_assert(Shared > 0, "[tenon.shared_experts] there must be a shared expert");
+  static_assert(Shared > 0, "[tenon.shared_experts] the experts have no shared one beside them, and the layer's stream is written by it "
+                "first. Give Shared = 1 or more");
   using shared_layer = swiglu<Hidden, Shared * Inner>;
   using offsets = block<std::int32_t, 1, experts + 1>;  ///< first sorted row of each expert, and the end
 

@@ -15,10 +15,12 @@ struct parallel {
   static_assert(require_layer<A>() && require_layer<B>());
   static constexpr int width = A::width;
   static_assert(B::width == width,
-                "[tenon.parallel_width] layers side by side work on one stream; give them the same width");
+                "[tenon.parallel_width] layers side by side differ in width, and they work on one stream. Give them the same "
+                "width");
   static_assert(
       num_fields<Names<described>> == 2,
-      "[tenon.parallel_names] the names of two layers side by side are two groups of parameters, in their order");
+      "[tenon.parallel_names] the names of two layers side by side are two groups of parameters, and the struct has "
+      "another number. Write one for each, in their order");
 
   template <class F>
   using params = Names<F>;

@@ -23,8 +23,9 @@ struct routing {
   static constexpr float scale = number(ScaleBits);
   static_assert(Experts % Groups == 0 && ChosenGroups <= Groups && Chosen <= ChosenGroups * group_size && Chosen > 0 &&
                     (Gate == gate::softmax || Groups == 1 || group_size >= 2),
-                "[tenon.routing] groups divide the experts, the chosen experts fit into the chosen groups, and a sigmoid "
-                "gate's group has two experts or more");
+                "[tenon.routing] the groups of a router do not work out: groups must divide the experts, the chosen groups hold "
+                "the chosen experts, and a sigmoid gate adds the two best of a group, which then has two or more. Write 1 "
+                "and 1 for the groups to choose among all experts");
 
   /// Logits become scores, in place.
   static void score(float* row) {

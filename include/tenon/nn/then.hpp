@@ -11,7 +11,8 @@ namespace tenon::nn {
 template <class First, class Second>
 struct then {
   static constexpr int width = First::width;
-  static_assert(width == Second::width, "[tenon.then_width] both stacks work on one stream");
+  static_assert(width == Second::width, "[tenon.then_width] two stacks behind each other differ in width, and they work on one stream. Give both the "
+                "same width");
   using zero = std::integral_constant<int, 0>;
   using one = std::integral_constant<int, 1>;
 

@@ -15,11 +15,13 @@ enum class invalid {
   skip   ///< count it, report the count, go on
 };
 
-/// Text from the paths given on the command line (directory, text files or JSONL), byte-level BPE, packed documents.
+/// Text from the paths given on the command line (directory, text files or JSONL), byte-level BPE, packed documents. A
+/// sample is found by its number, so a resumed run goes on with the sample that it would have had.
 struct corpus {
   using axis = tenon::axis::data;
   static constexpr std::string_view kind = "corpus";
   static constexpr std::string_view read_by = "app::prepare_text";
+  static constexpr bool resumes_exactly = true;
 
   fixed<int> tokenizer_vocab = 0;                ///< entries of the tokenizer; 0 means the model's vocabulary
   double held_out = 0.05;                        ///< share of documents kept for evaluation, in [0, 1)
@@ -35,6 +37,7 @@ struct mixture {
   using axis = tenon::axis::data;
   static constexpr std::string_view kind = "mixture";
   static constexpr std::string_view read_by = "app::prepare_text";
+  static constexpr bool resumes_exactly = true;
   static constexpr std::size_t size = N;
 
   std::array<double, N> weights{};  ///< share of each source in the samples, relative to their sum; required

@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -42,6 +43,13 @@ struct mesh {
   using axis = tenon::axis::parallel;
   static constexpr std::string_view kind = "mesh";
   static constexpr std::string_view read_by = "parallel::ranks";
+  /// Whether a rank holds a part of the state: what its dimension says, in a static member of that name.
+  static constexpr bool shards_state = [] {
+    if constexpr (requires { Outer::shards_state; })
+      return bool(Outer::shards_state);
+    else
+      return false;
+  }();
   Outer outer{};                                ///< the dimension; its fields are parallel.outer.ranks and so on
   operational<seconds> patience = seconds{60};  ///< how long a rank may be late before the others leave
 };
@@ -56,7 +64,28 @@ struct replicas {
 };
 constexpr replicas replicas_of(single const&) { return {}; }
 constexpr replicas replicas_of(ddp const& p) { return {p.ranks, p.bucket, p.patience}; }
-constexpr replicas replicas_of(mesh<replicate> const& p) { return {p.outer.ranks, p.outer.bucket, p.patience}; }
+template <class Outer>
+requires requires(Outer const& o) {
+  int{o.ranks};
+  bytes{o.bucket};
+}
+constexpr replicas replicas_of(mesh<Outer> const& p) { return {p.outer.ranks, p.outer.bucket, p.patience}; }
+/// A policy of one's own says it in a member `replicas()`.
+template <class Policy>
+requires requires(Policy const& p) {
+  { p.replicas() } -> std::same_as<replicas>;
+}
+constexpr replicas replicas_of(Policy const& p) { return p.replicas(); }
+
+/// Whether ranks hold parts of the training state rather than all of it: a static member of that name says so.
+template <class Policy>
+constexpr bool shards_state() {
+  using p = std::remove_cvref_t<Policy>;
+  if constexpr (requires { p::shards_state; })
+    return p::shards_state;
+  else
+    return false;
+}
 
 /// Whether a policy makes several processes work on one run: the question that the step is compiled by.
 template <class Policy>

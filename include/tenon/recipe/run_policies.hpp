@@ -54,13 +54,15 @@ struct never {
   using axis = tenon::axis::checkpoint;
   static constexpr std::string_view kind = "never";
   static constexpr std::string_view read_by = "app::session";
+  static constexpr bool saves_whole_state = false;  ///< it saves nothing
 };
 
-/// Save periodically, at the end and on interruption.
+/// Save periodically, at the end and on interruption. One rank writes the whole state.
 struct every {
   using axis = tenon::axis::checkpoint;
   static constexpr std::string_view kind = "every";
   static constexpr std::string_view read_by = "app::session";
+  static constexpr bool saves_whole_state = true;  ///< of the rank that writes: no other rank's part
   operational<tenon::period> period = tenon::period{steps{1000}};  ///< in steps or minutes
   operational<int> keep = 3;                                       ///< newest checkpoints that stay on disk
 };

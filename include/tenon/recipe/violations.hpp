@@ -67,6 +67,11 @@ void require_legal(Recipe const& r, rules::known k = {}) {
   auto const found = violations(r, k);
   if (!found.empty()) throw refused(found.front().text);
 }
+/// The same for one rule of a launch.
+template <class Rule, class Recipe>
+void require_rule(Recipe const& r, rules::known k) {
+  if (!Rule::holds(r, k)) throw refused(rules::said_of<Rule>(Rule::seen(r, k)).text);
+}
 /// The same for a launch.
 template <class Recipe>
 void require_launch(Recipe const& r, rules::known k) {

@@ -10,6 +10,7 @@
 #include "tenon/optim/loss_scale.hpp"
 #include "tenon/optim/moments.hpp"
 #include "tenon/recipe/recipe.hpp"
+#include "tenon/train/step_report.hpp"
 
 /// What a type of training state holds, found out from the type itself. One walk over its fields serves saving, loading
 /// and comparing, so a field cannot be in one and not in the other.
@@ -21,17 +22,18 @@ enum class file { model, optimizer, state };
 namespace detail {
 /// A visitor that does nothing: what is asked of a `visit` without calling it.
 struct probe {
-  void tensor(file, std::string const&, std::vector<std::int64_t> const&, float*) {}
+  template <class T>
+  void tensor(file, std::string const&, std::vector<std::int64_t> const&, T*) {}
   void number(std::string const&, std::int64_t&) {}
   void number(std::string const&, double&) {}
 };
 template <class T>
 struct is_moments : std::false_type {};
-template <std::size_t N>
-struct is_moments<optim::moments<N>> : std::true_type {};
+template <std::size_t N, class T>
+struct is_moments<optim::moments<N, T>> : std::true_type {};
 }  // namespace detail
 
-/// What a walk over the state calls. `tensor` for fp32 tensors, `number` for single values.
+/// What a walk over the state calls. `tensor` for tensors of float (moments may be nn::bf16), `number` for single values.
 template <class V>
 concept state_visitor = requires(V& v, std::string const& name, std::vector<std::int64_t> const& shape, float* data,
                                  std::int64_t& i, double& d) {
@@ -52,7 +54,7 @@ concept lists_itself = requires(T& value, std::string const& name, detail::probe
   T::visit(value, name, p);
 };
 
-/// Moments of an optimizer: flat fp32 buffers in the layout of the parameters.
+/// Moments of an optimizer: flat buffers in the layout of the parameters.
 template <class T>
 inline constexpr bool is_moments = detail::is_moments<T>::value;
 
@@ -116,13 +118,60 @@ struct state_of<precision::fp16> {
   static constexpr type start(precision::fp16 const& p) { return {.scale = p.initial_scale}; }
 };
 
+namespace detail {
+struct named_end_of_step {
+  int end_of_step;
+};
+struct named_adjusted {
+  int adjusted;
+};
+template <class Policy, class Name>
+struct with_name : Policy, Name {};
+/// Whether a policy has a member of that name, whatever it takes: a second one of the name makes it ambiguous.
+template <class Policy>
+concept has_end_of_step = !requires { &with_name<Policy, named_end_of_step>::end_of_step; };
+template <class Policy>
+concept has_adjusted = !requires { &with_name<Policy, named_adjusted>::adjusted; };
+
+/// Whether what a policy wants called can be called: `end_of_step` with its state and the step's report, `adjusted` of a
+/// schedule with the rate and its state.
+template <class Policy>
+consteval bool hooks_fit() {
+  if constexpr (!std::is_class_v<Policy> || std::is_final_v<Policy>) {
+    return true;
+  } else if constexpr (has_end_of_step<Policy> || has_adjusted<Policy>) {
+    if constexpr (!state_of<Policy>::exists)
+      return false;
+    else
+      return [](auto* state) {
+        bool const ends = !has_end_of_step<Policy> || requires(Policy const& p, step_report const& r) { p.end_of_step(*state, r); };
+        bool const adjusts = !has_adjusted<Policy> || requires(Policy const& p, double rate) { p.adjusted(rate, std::as_const(*state)); };
+        return ends && adjusts;
+      }(static_cast<typename state_of<Policy>::type*>(nullptr));
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
+
+/// Instantiated for each policy of a trainer; does not compile where something that it wants called never would be.
+template <class Policy>
+struct hooks_called {
+  static constexpr bool all = detail::hooks_fit<Policy>();
+  static_assert(all,
+                "[tenon.hooks_called] end_of_step or adjusted of a policy reads what it is not given, so it would never be "
+                "called. Write void end_of_step(state&, tenon::train::step_report const&) const, in a schedule double "
+                "adjusted(double rate, state const&) const, and the nested state that both are about");
+};
+
 /// The place of one policy's state; empty where it has none.
 template <class Policy>
-struct policy_slot {
+struct policy_slot : private hooks_called<Policy> {
   constexpr explicit policy_slot(Policy const&) {}
 };
 template <class Policy>
-requires(state_of<Policy>::exists) struct policy_slot<Policy> : private state_saved<typename state_of<Policy>::type> {
+requires(state_of<Policy>::exists) struct policy_slot<Policy> : private state_saved<typename state_of<Policy>::type>,
+                                                                private hooks_called<Policy> {
   typename state_of<Policy>::type value;
   constexpr explicit policy_slot(Policy const& p) : value(state_of<Policy>::start(p)) {}
 };
@@ -178,5 +227,29 @@ using unsaved_state = typename decltype(detail::lost_in(R))::type;
 /// without LibTorch, so in a fraction of a second.
 template <auto const& R>
 inline constexpr bool state_is_saved = !__is_base_of(no_state, state_saved<unsaved_state<R>>);
+
+namespace detail {
+/// The first of these policies with a hook that would never be called.
+template <class... Policies>
+struct uncalled {
+  using type = no_state;
+};
+template <class P, class... Rest>
+struct uncalled<P, Rest...> : uncalled<Rest...> {};
+template <class P, class... Rest>
+requires(!hooks_fit<P>()) struct uncalled<P, Rest...> {
+  using type = P;
+};
+template <class... Policies>
+uncalled<Policies...> uncalled_in(recipe_t<Policies...> const&);
+}  // namespace detail
+
+/// The first policy of a recipe with a hook that would never be called; no_state where there is none.
+template <auto const& R>
+using uncalled_policy = typename decltype(detail::uncalled_in(R))::type;
+
+/// static_assert(tenon::train::hooks_are_called<my_recipe>); is true, or the error that the trainer of the recipe would be.
+template <auto const& R>
+inline constexpr bool hooks_are_called = !__is_base_of(no_state, hooks_called<uncalled_policy<R>>);
 
 }  // namespace tenon::train

@@ -5,21 +5,10 @@
 #include "tenon/core/error.hpp"
 #include "tenon/optim/norm.hpp"
 #include "tenon/train/rows.hpp"
-#include "tenon/train/sum_count.hpp"
+#include "tenon/train/step_report.hpp"
 #include "tenon/train/trainer.hpp"
 
 namespace tenon::train {
-
-/// What a step found out.
-struct step_report {
-  mean_loss loss{};        ///< nats per token: sum over all micro-batches / count
-  sum_count total{};       ///< the sum itself, for whoever puts steps together
-  std::int64_t count = 0;  ///< tokens with a target
-  double learning_rate = 0;
-  double balance = 0;        ///< of routed experts: their balance losses with their weights, mean over sequences
-  double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
-  bool skipped = false;      ///< the scaled gradient overflowed: nothing moved
-};
 
 /// One optimizer step, whole. The team enters one parallel region; inside it every member runs these lines.
 template <class Trainer>
@@ -106,6 +95,12 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
   state.updates += report.skipped ? 0 : 1;
   t.advance(batch, report);
   return report;
+}
+
+/// Of a recipe that breaks a rule: the compiler has said which.
+template <auto const& R>
+requires(trainer<R>::refused) step_report step(trainer<R>&, data::micro_batch const&) {
+  return {};
 }
 
 }  // namespace tenon::train

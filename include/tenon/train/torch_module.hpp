@@ -207,10 +207,7 @@ struct engine_for<model::torch_module<Module>> {
   static constexpr int team_of(int) { return 1; }  // LibTorch's threads do the rest
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t, int threads) {
-    static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32,
-                  "[tenon.torch_module_fp32] a torch module computes in the dtype that its own code chooses; tenon "
-                  "drives it in fp32. "
-                  "Write precision::fp32{} and cast inside the module if you must");
+    static_assert(resolved_precision_t<Recipe>::compute == dtype::fp32);  // rules::module_in_fp32 has asked
     return {r.seed.value, r.model.vocab, threads};
   }
 };

@@ -31,11 +31,23 @@ struct engine_for {
   }
 };
 
-/// True; does not compile where a static model's buffers have other dtypes than the precision states.
-template <class Engine, class Precision>
-consteval bool dtypes_are_stated() {
+/// The element of an optimizer's moments; float where it has none.
+template <class Optimizer>
+consteval auto moment_element() {
+  if constexpr (requires(typename Optimizer::state s) { s.moments; })
+    return std::type_identity<typename decltype(Optimizer::state::moments)::value_type>{};
+  else
+    return std::type_identity<float>{};
+}
+
+/// True; does not compile where a static model's buffers have other dtypes than precision and optimizer state, or where one
+/// of its parameters is routed nowhere.
+template <class Engine, class Optimizer, class Precision, dtype Moment>
+consteval bool types_fit() {
   if constexpr (requires { typename Engine::model; })
-    return sizeof(exec::dtypes_as_planned<typename Engine::model, typename Engine::compute, Precision>) > 0;
+    return optim::roles_routed<typename Engine::model> &&
+           sizeof(exec::dtypes_as_planned<typename Engine::model, typename Engine::compute, Precision, Moment,
+                                          typename decltype(moment_element<Optimizer>())::type>) > 0;
   else
     return true;
 }
@@ -49,8 +61,9 @@ class trainer : public checked<R> {
   using precision = resolved_precision_t<recipe_type>;
   using maker = engine_for<std::remove_cvref_t<decltype(R.model)>>;
   using engine_type = typename maker::template type<R>;
-  using optimizer = optim::engine<std::remove_cvref_t<decltype(R.optimizer)>>;
-  static_assert(dtypes_are_stated<engine_type, precision>());
+  static constexpr dtype moment = dtypes_of(R).moment;
+  using optimizer = optim::engine<std::remove_cvref_t<decltype(R.optimizer)>, models::storage<moment>>;
+  static_assert(types_fit<engine_type, optimizer, precision, moment>());
   static constexpr bool scales_loss = std::is_same_v<precision, tenon::precision::fp16>;
   /// Whether the step is one of several ranks; decided here, so that the step of one process has no trace of it.
   static constexpr bool on_ranks = parallel::has_ranks<decltype(R.parallel)>;
@@ -183,6 +196,16 @@ class trainer : public checked<R> {
   std::vector<optim::region> regions_, with_gradient_;
   std::vector<double> squares_;
   [[no_unique_address]] ranks_type ranks_;
+};
+
+/// For a recipe that breaks a rule: its sentence, and nothing of a trainer is instantiated. What is done with one is
+/// silent, so that one mistake gives one error.
+template <auto const& R>
+requires(!is_legal(R)) class trainer<R> : public checked<R> {
+ public:
+  static constexpr bool refused = true;
+  template <class... Arguments>
+  explicit trainer(Arguments const&...) {}
 };
 
 }  // namespace tenon::train

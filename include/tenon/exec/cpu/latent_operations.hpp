@@ -130,7 +130,7 @@ class latent_operations {
                      nn::weight<T, Heads*(Nope + Value), Rank, R, I, D> const& up, nn::rows<T, Rank> latent,
                      nn::rows<T, Turned> shared, nn::rows<T, Heads * Value> out, float score_factor) const {
     constexpr int dim = Nope + Turned, both = Nope + Value;
-    static_assert(2 * Rank + Turned <= attention_workspace(1, dim) - 1, "[tenon.latent_rank] the latent is too wide");
+    static_assert(2 * Rank + Turned <= attention_workspace(1, dim) - 1, "two rows of latents fit into the workspace of attention (rules::latent_fields_given)");
     self().tasks(b.num_rows() * Heads, [&](std::int64_t t) {
       auto const i = t / Heads, head = t % Heads, sample = i / b.sequence * b.sequence;
       latent_row<Nope, Turned, Value, Rank>(q.row(i) + head * dim, up.data + head * both * Rank, latent.row(sample),

@@ -3,6 +3,7 @@
 
 #include "tenon/recipe/batch.hpp"
 #include "tenon/recipe/horizon.hpp"
+#include "tenon/recipe/parallel.hpp"
 #include "tenon/recipe/precision.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/run_policies.hpp"
@@ -36,6 +37,18 @@ template <class P>
 concept precision_policy = std::same_as<P, precision::native> || requires {
   { P::compute } -> std::convertible_to<dtype>;
   { P::plan } -> std::convertible_to<dtype_plan>;
+};
+
+/// A data policy that says whether its samples can be found again.
+template <class D>
+concept data_policy = requires {
+  { D::resumes_exactly } -> std::convertible_to<bool>;
+};
+
+/// A parallel policy that says how many ranks there are.
+template <class P>
+concept parallel_policy = requires(P const p) {
+  { parallel::replicas_of(p) } -> std::same_as<parallel::replicas>;
 };
 
 /// A policy that says which code reads it.
@@ -170,6 +183,48 @@ struct length_contract : contract_rule<length_contract, axis::horizon, axis::bat
   using refusal = with<decltype(Recipe::horizon), decltype(Recipe::batch), decltype(Recipe::seed)>;
 };
 
+struct source_resumes : contract_rule<source_resumes, axis::data> {
+#define TENON_TEXT                                                                                                \
+  "[tenon.source_resumes] the data policy does not say whether a sample can be found again, and a source that is " \
+  "read in sequence goes on elsewhere after a resume. Add to the policy `static constexpr bool resumes_exactly = " \
+  "true;` where sample n is found by its number, and `= false;` where only the next one is to be had"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool kept = data_policy<decltype(R::data)>;
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"data", r.data.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<decltype(std::remove_cvref_t<decltype(R)>::data)>;
+};
+
+struct parallel_contract : contract_rule<parallel_contract, axis::parallel> {
+#define TENON_TEXT                                                                                               \
+  "[tenon.parallel_contract] the parallel policy does not say how many ranks there are, so a step cannot be "    \
+  "divided among them. Give a dimension of mesh `ranks` and `bucket` as replicate has them, or a policy of your " \
+  "own `constexpr tenon::parallel::replicas replicas() const`"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <class... Policies>
+  struct with {
+    static_assert(never_of<Policies...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool kept = parallel_policy<parallel_of<R>>;
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"parallel", r.parallel.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<parallel_of<std::remove_cvref_t<decltype(R)>>>;
+};
+
 /// The policy type that a recipe has for an axis.
 template <class R>
 auto policy_for(axis::model) -> decltype(R::model);
@@ -218,7 +273,8 @@ struct policy_read : contract_rule<policy_read<Axis>, Axis> {
 };
 
 using contract_rules =
-    list<model_contract, schedule_units, schedule_contract, machine_contract, length_contract, policy_read<axis::model>,
+    list<model_contract, schedule_units, schedule_contract, machine_contract, length_contract, source_resumes,
+         parallel_contract, policy_read<axis::model>,
          policy_read<axis::objective>, policy_read<axis::data>, policy_read<axis::curriculum>,
          policy_read<axis::optimizer>, policy_read<axis::trainable>, policy_read<axis::memory>,
          policy_read<axis::parallel>, policy_read<axis::checkpoint>, policy_read<axis::observe>>;

@@ -8,8 +8,8 @@ namespace tenon::rules {
 struct latent_fields_given : rule<layer::shape, axis::model> {
 #define TENON_TEXT                                                                                            \
   "[tenon.latent_fields_given] a width of the model was left out or is negative: hidden, layers, heads, "     \
-  "latent_rank, nope_dim, rope_dim, value_dim, intermediate and positions must be at least 1, rope_dim even " \
-  "and query_rank at least 0. Give each, such as .hidden = 2'048, .layers = 27, .heads = 16, .latent_rank = " \
+  "latent_rank, nope_dim, rope_dim, value_dim, intermediate and positions must be at least 1, latent_rank at " \
+  "most 8'192, rope_dim even and query_rank at least 0. Give each, such as .hidden = 2'048, .layers = 27, .heads = 16, .latent_rank = " \
   "512, .nope_dim = 128, .rope_dim = 64, .value_dim = 128, .intermediate = 10'944"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <auto... Values>
@@ -22,7 +22,7 @@ struct latent_fields_given : rule<layer::shape, axis::model> {
   template <class R>
   static constexpr bool holds(R const& r, known = {}) {
     auto const& m = r.model;
-    return m.hidden > 0 && m.layers > 0 && m.heads > 0 && m.latent_rank > 0 && m.nope_dim > 0 && m.rope_dim > 0 &&
+    return m.hidden > 0 && m.layers > 0 && m.heads > 0 && m.latent_rank > 0 && m.latent_rank <= 8192 && m.nope_dim > 0 && m.rope_dim > 0 &&
            m.rope_dim % 2 == 0 && m.value_dim > 0 && m.intermediate > 0 && m.positions > 0 && m.query_rank >= 0;
   }
   template <class R>

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "tenon/recipe/model.hpp"
+#include "tenon/recipe/parallel.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/target.hpp"
 
@@ -56,6 +57,31 @@ struct plan_fits : rule<layer::plan, axis::target> {
   }
 };
 
+struct ranks_started : rule<layer::launch, axis::parallel> {
+#define TENON_TEXT                                                                                             \
+  "[tenon.ranks_started] the launcher has started another number of processes than the recipe has ranks, so " \
+  "they would wait for each other. Start as many as the recipe says, or say --ranks with the number that it "  \
+  "starts; parallel::single{} is one process"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- torchrun --nproc-per-node 2 build/train --run r        # parallel::ddp{.ranks = 4}\n"
+      "+ torchrun --nproc-per-node 4 build/train --run r\n";
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return k.started == 0 || k.started == parallel::replicas_of(r.parallel).ranks;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known k) {
+    return std::array{finding{"ranks", parallel::replicas_of(r.parallel).ranks}, finding{"processes", k.started},
+                      finding{"launcher", k.launcher}};
+  }
+};
+
 struct target_present : rule<layer::launch, axis::target> {
 #define TENON_TEXT                                                                                \
   "[tenon.target_present] the recipe's target is a GPU, and this program runs on the CPU. Write " \
@@ -66,6 +92,10 @@ struct target_present : rule<layer::launch, axis::target> {
     static_assert(never<Values...>, TENON_TEXT);
   };
 #undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- ./tenon train my.hpp                  # tenon::target::h200{}, on a machine without a GPU\n"
+      "+ ./tenon train my.hpp                  # tenon::target::native{}\n"
+      "+ ./tenon plan my.hpp                   # what it would need on the H200\n";
   template <class R>
   static constexpr bool holds(R const& r, known k = {}) {
     return !k.launched || r.target.facts().device == device_kind::cpu;
@@ -87,6 +117,9 @@ struct memory_present : rule<layer::launch> {
     static_assert(never<Values...>, TENON_TEXT);
   };
 #undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- tenon::batch{.global = 64_samples, .micro = 64_samples}, tenon::target::cpu{.memory = 64_GiB}     # a laptop of 16 GiB\n"
+      "+ tenon::batch{.global = 64_samples, .micro = 8_samples}, tenon::target::cpu{.memory = 64_GiB}\n";
   template <class R>
   static constexpr bool holds(R const&, known k = {}) {
     return k.present.count == 0 || fits_into(k.needed, k.present);
@@ -107,6 +140,9 @@ struct files_present : rule<layer::launch> {
     static_assert(never<Values...>, TENON_TEXT);
   };
 #undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- ./tenon train my.hpp --data corpsu/\n"
+      "+ ./tenon train my.hpp --data corpus/\n";
   template <class R>
   static constexpr bool holds(R const&, known k = {}) {
     return k.missing.empty();
@@ -120,6 +156,6 @@ struct files_present : rule<layer::launch> {
 /// Asked by plan<R> and fits<R>.
 using plan_rules = list<plan_static_layers, plan_fits>;
 /// Asked by a launch.
-using launch_rules = list<target_present, plan_fits, memory_present, files_present>;
+using launch_rules = list<ranks_started, target_present, plan_fits, memory_present, files_present>;
 
 }  // namespace tenon::rules

@@ -15,6 +15,7 @@
 ///   holds     the predicate over a recipe's value; total: it divides by nothing that another rule has to refuse first
 ///   seen      the values that it looked at: arguments of `with` for the compiler, words for the text at launch
 ///   refusal   only where the compiler is to show other arguments than the whole numbers of `seen`
+///   example   of a rule of the launch, which no file can show: lines for docs/rules.md, "-" before wrong ones, "+" before right
 /// The compiler and the command line call the same `holds`; docs/rules.md is printed from the same types. A rule sees
 /// only the axes that it names: the legality tests give it a recipe that has no others.
 ///
@@ -55,6 +56,8 @@ struct known {
   bytes present{0};            ///< memory of the machine that launches
   bool launched = false;       ///< whether this is a launch, by a program for the CPU
   std::string_view missing{};  ///< a path of the command line or the recipe that does not exist
+  int started = 0;             ///< processes that a launcher has started; 0: none has
+  std::string_view launcher{}; ///< its name
 };
 
 template <class T>

@@ -2,6 +2,7 @@
 #include <concepts>
 
 #include "tenon/recipe/expert_model.hpp"
+#include "tenon/recipe/parallel.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/run_policies.hpp"
 
@@ -47,6 +48,36 @@ struct recompute_block_exists : rule<layer::shape, axis::model, axis::memory> {
   template <class R>
   static constexpr auto seen(R const& r) {
     return std::array{finding{"memory.every", r.memory.every}, finding{"model.layers", r.model.layers}};
+  }
+};
+
+struct checkpoint_holds_state : rule<layer::shape, axis::parallel, axis::checkpoint> {
+#define TENON_TEXT                                                                                               \
+  "[tenon.checkpoint_holds_state] each rank holds a part of the training state, and the checkpoint policy saves " \
+  "that of one rank as the whole, so a resumed run would lack the others'. Write checkpoint::never{}, a policy "  \
+  "that saves each rank's part and says `saves_whole_state = false`, or ranks that hold everything "            \
+  "(parallel::ddp)"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  /// A policy of one's own that does not say is taken for one that saves what one rank has.
+  template <class Checkpoint>
+  static constexpr bool whole = [] {
+    if constexpr (requires { Checkpoint::saves_whole_state; })
+      return bool(Checkpoint::saves_whole_state);
+    else
+      return true;
+  }();
+  template <class R>
+  static constexpr bool holds(R const&, known = {}) {
+    return !parallel::shards_state<parallel_of<R>>() || !whole<decltype(R::checkpoint)>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"parallel", r.parallel.kind}, finding{"checkpoint", r.checkpoint.kind}};
   }
 };
 
@@ -96,6 +127,7 @@ struct observe_in_range : rule<layer::numbers, axis::observe> {
   }
 };
 
-using run_rules = list<recompute_needs_layers, recompute_block_exists, checkpoint_in_range, observe_in_range>;
+using run_rules = list<recompute_needs_layers, recompute_block_exists, checkpoint_holds_state, checkpoint_in_range,
+                       observe_in_range>;
 
 }  // namespace tenon::rules
