@@ -7,7 +7,7 @@ using namespace tenon::literals;
 struct net;
 
 inline constexpr auto mine = tn::recipe(
-    tn::model::torch_module<net>{.vocab = 512},
+    tn::model::torch_module<net>{.vocab = 512}, tn::precision::fp32{},
 #ifdef FIXED
     tn::memory::keep{}
 #else
