@@ -1,7 +1,8 @@
-# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n])
+# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL])
 #   NAME        the program: one small unit that runs the recipe SYMBOL (default: the header's name)
 #               RANKS n: on several ranks. A recipe of one process becomes one of n (tenon::on_ranks); for a recipe that says
 #               parallel::ddp itself, any n
+#               REHEARSAL: the small run of the same types (R.rehearsal()), called SYMBOL_rehearsal
 #   NAME_check  compiles the recipe alone, without LibTorch, first: its errors come in about a second, before anything big
 include_guard(GLOBAL)
 option(TENON_PCH "Trainers share one precompiled header" ON)
@@ -21,9 +22,9 @@ function(tenon_precompiled out)
 endfunction()
 
 function(tenon_add_trainer name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RECIPE;SYMBOL;MAIN;RANKS" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "REHEARSAL" "RECIPE;SYMBOL;MAIN;RANKS" "")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_RECIPE)
-    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n])")
+    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL])")
   endif()
   if(NOT TARGET tenon::train)
     message(FATAL_ERROR "tenon_add_trainer(${name} ...): a trainer needs the component train; write find_package(tenon REQUIRED COMPONENTS train)")
@@ -38,10 +39,15 @@ function(tenon_add_trainer name)
   set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")  # never the program's own path
   set(parallel "")
   set(derived "")
+  if(arg_REHEARSAL)
+    string(REGEX REPLACE "^.*::" "" short "${arg_SYMBOL}")
+    string(APPEND derived "inline constexpr auto ${short}_rehearsal = tenon::rehearse(::${arg_SYMBOL});\n")
+    set(arg_SYMBOL "${short}_rehearsal")
+  endif()
   if(DEFINED arg_RANKS)
     string(REGEX REPLACE "^.*::" "" short "${arg_SYMBOL}")
     set(parallel "#include <tenon/parallel.hpp>\n")
-    set(derived "namespace on_ranks { inline constexpr auto ${short} = tenon::on_ranks(::${arg_SYMBOL}, ${arg_RANKS}); }\n")
+    string(APPEND derived "namespace on_ranks { inline constexpr auto ${short} = tenon::on_ranks(::${arg_SYMBOL}, ${arg_RANKS}); }\n")
     set(arg_SYMBOL "on_ranks::${short}")
   endif()
   file(CONFIGURE OUTPUT "${dir}/check.cpp" @ONLY CONTENT "#include <tenon/recipe.hpp>

@@ -61,6 +61,18 @@ legality_suite() {
   suite_ok=$((ok + suite_ok)) suite_bad=$((bad + suite_bad)) suite_log=$logs
 }
 
+# Tiny models against golden files; with --live against transformers, and then the product of all choices.
+parity_suite() {
+  local ok bad logs=$log/test-parity-all.log
+  doctest_suite parity release parity
+  [ -n "$live" ] || return 0
+  ok=$suite_ok bad=$suite_bad
+  cat "$suite_log" >"$logs"
+  doctest_suite parity_matrix release parity_matrix
+  cat "$suite_log" >>"$logs"
+  suite_ok=$((ok + suite_ok)) suite_bad=$((bad + suite_bad)) suite_log=$logs
+}
+
 # With the second compiler: every torch-free header alone, the torch-free rooms built and run, the quickstart's trainer built.
 clang_suite() {
   local room ok=0 bad=0 out=$log/test-clang.log targets=() clang gxx=$cxx
@@ -136,6 +148,7 @@ run_tests() {
       compile_fail | zero | package | bench) ctest_suite "$room" "^$room[.]" ;;
       clang) clang_suite ;;
       legality) legality_suite ;;
+      parity) parity_suite ;;
       *)
         compgen -G "$root/tests/$room/*.cpp" >/dev/null || continue
         doctest_suite "$room" release "$room"
@@ -143,8 +156,16 @@ run_tests() {
     esac
     verdict "$room" "$suite_ok" "$suite_bad" "$since" "$suite_log"
     [ "$room" != compile_fail ] || messages_text
+    [ "$room" != parity ] || sed -n -e 's/^parity: /               /p' -e 's/^\([0-9]* exported\)/               \1/p' "$suite_log"
     [ "$room" != legality ] || sed -n 's/^legality: /               /p' "$suite_log"
   done
+  if [ -n "$live" ] && [[ " ${suites[*]} " == *" app "* ]]; then  # last, by ./tenon's own commands, which wait for this lock
+    exec 9>&-
+    since=$EPOCHREALTIME
+    TENON_LIVE_PYTHON=$TENON_TEST_PYTHON "$root/tests/live/models.sh" >"$log/test-live-models.log" 2>&1 || true
+    read -r suite_ok suite_bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/test-live-models.log") || suite_ok=0 suite_bad=1
+    verdict live_models "$suite_ok" "$suite_bad" "$since" "$log/test-live-models.log"
+  fi
   printf '%-14s %.0f s of %s\n' all "$budget_used" "$(awk '!/^#/ { s += $2 } END { print s }' "$root/tests/BUDGET")"
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -339,6 +339,30 @@ TEST("live: a model of transformers is imported, trained, exported, and transfor
   EXPECT(other.code != 0);  // the comparison can fail
 }
 
+TEST("a run of more than an hour begins only when its rehearsal has passed; the rehearsal's own run says whether") {
+  place const p;
+  std::string printed;
+  REQUIRE(finish<tiny>(p, "small", {"--no-rehearsal"}, printed) == 0);
+  auto const small = p.root / "small";
+  auto const identity = digests(tiny).identity;
+  EXPECT_EQ(app::why_not_rehearsed(small, identity, 24_steps), "");
+  EXPECT(app::why_not_rehearsed(small, identity, 25_steps).find("stopped at step 24 of 25") != std::string::npos);
+  EXPECT(app::why_not_rehearsed(small, digests(wider).identity, 24_steps).find("another run") != std::string::npos);
+  EXPECT(app::why_not_rehearsed(p.root / "nowhere", identity, 24_steps).find("holds no run") != std::string::npos);
+
+  std::string const long_run = "2000000000";
+  REQUIRE(plan<tiny>.seconds_per_step * 2e9 > app::long_run_seconds);
+  EXPECT(finish<tiny>(p, "long", {"--steps", long_run}, printed) == 1);
+  EXPECT(printed.find("its rehearsal has not passed: 'runs/tiny_rehearsal' holds no run") != std::string::npos);
+  EXPECT(finish<tiny>(p, "long", {"--steps", long_run, "--rehearsed", small.string()}, printed) == 1);
+  EXPECT(printed.find("holds another run") != std::string::npos);  // of the same types, and yet not the rehearsal
+  EXPECT(checkpoint::list_checkpoints(p.root / "long").empty());
+
+  std::ofstream(small / "log.jsonl", std::ios::app) << R"({"event":{"action":"step"},"tenon":{"step":25,"loss":99.0}})"
+                                                    << "\n";
+  EXPECT(app::why_not_rehearsed(small, identity, 24_steps).find("did not fall") != std::string::npos);
+}
+
 TEST("--recipe takes another run's numbers; overrides have the last word") {
   place const p;
   std::string printed;

@@ -213,11 +213,51 @@ TEST("one expert is found in the fused layout; what a tied model repeats and old
   more.write();
   weight_files beside(more.at.path);
   got(beside, "model.layers.1.a", {1});
-  beside.leave_out_layers(2, 1);
+  beside.further_layers(2, 1);
   EXPECT_THROWS_WITH(beside.finish(), "holds 'model.layers.3.a'");
-  beside.leave_out_layers(2, 2);
+  beside.further_layers(2, 2);
   beside.finish();
   EXPECT_EQ(beside.num_left_out(), 2);
+
+  // Rotated rows that lie as halves, of two heads of 1 + 4 rows and a latent of 2 + 4: row j and the j-th of the second half.
+  // That transformers reads them so is asserted in tests/golden/parity.py.
+  model_directory turned;
+  turned.add("model.safetensors", "l.self_attn.q_proj.weight", dtype::F32, {10, 1}, counted(10, 0));
+  turned.add("model.safetensors", "l.self_attn.kv_a_proj_with_mqa.weight", dtype::F32, {6, 2}, counted(12, 0));
+  turned.add("model.safetensors", "l.self_attn.o_proj.weight", dtype::F32, {5, 1}, counted(5, 0));
+  turned.write();
+  weight_files as_halves(turned.at.path);
+  as_halves.rotated_halves(5, 4);
+  EXPECT((got(as_halves, "l.self_attn.q_proj.weight", {10, 1}) == std::vector<float>{0, 1, 3, 2, 4, 5, 6, 8, 7, 9}));
+  EXPECT((got(as_halves, "l.self_attn.kv_a_proj_with_mqa.weight", {6, 2}) ==
+          std::vector<float>{0, 1, 2, 3, 4, 5, 8, 9, 6, 7, 10, 11}));
+  EXPECT((got(as_halves, "l.self_attn.o_proj.weight", {5, 1}) == counted(5, 0)));
+
+  // A layer of multi-token prediction that is read repeats the model's embedding and head, and nothing else.
+  for (bool const same : {true, false}) {
+    model_directory modules;
+    modules.add("model.safetensors", "model.embed_tokens.weight", dtype::F32, {2, 2}, counted(4, 7));
+    modules.add("model.safetensors", "lm_head.weight", dtype::F32, {2, 2}, counted(4, 8));
+    modules.add("model.safetensors", "model.layers.1.enorm.weight", dtype::F32, {2}, counted(2, 9));
+    modules.add("model.safetensors", "model.layers.1.embed_tokens.weight", dtype::F32, {2, 2}, counted(4, 7));
+    modules.add("model.safetensors", "model.layers.1.shared_head.head.weight", dtype::F32, {2, 2},
+                counted(4, same ? 8 : 9));
+    modules.write();
+    weight_files files(modules.at.path);
+    files.further_layers(1, 2);
+    EXPECT(!files.starts_anew("model.layers.1.hnorm.weight"));
+    EXPECT(files.starts_anew("model.layers.2.hnorm.weight"));
+    EXPECT(!files.starts_anew("model.layers.0.hnorm.weight"));
+    got(files, "model.embed_tokens.weight", {2, 2}), got(files, "lm_head.weight", {2, 2});
+    files.finish();  // of a layer that is left out nothing is asked
+    EXPECT_EQ(files.num_left_out(), 3);
+    got(files, "model.layers.1.enorm.weight", {2});
+    EXPECT_EQ(files.num_left_out(), 0);
+    if (same)
+      files.finish();
+    else
+      EXPECT_THROWS_WITH(files.finish(), "model.layers.1.shared_head.head.weight' with other values than the model's own");
+  }
 
   model_directory numbers;
   numbers.add("model.safetensors", "a", dtype::I32, {2}, std::vector<std::int32_t>{1, 2});

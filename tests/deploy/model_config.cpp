@@ -156,6 +156,11 @@ TEST("DeepSeek-V2 and V3 as transformers 5.24 writes them") {
                 .positions = 64};
   EXPECT(deploy::differing_fields(found.model, want).empty());
   EXPECT_EQ(found.weights.further_layers, 1);
+  EXPECT_EQ(found.model.mtp_modules.get(), 0);  // the weights decide
+  auto with_one = want;
+  with_one.mtp_modules = 1;
+  EXPECT_EQ(deploy::config_json(with_one, "float32", json::object())["num_nextn_predict_layers"], 1);
+  EXPECT_EQ(deploy::without_modules(with_one).mtp_modules.get(), 0);
   auto const written = json::parse(deploy::config_json(want, "float32", json::object()).dump());
   EXPECT(deploy::differing_fields(deploy::parse_config<V3>(written, "c").model, want).empty());
   for (auto const& [key, value] :
@@ -171,7 +176,12 @@ TEST("DeepSeek-V2 and V3 as transformers 5.24 writes them") {
     EXPECT_THROWS_WITH(deploy::parse_config<V3>(j, "c"), part);
   };
   refused("scoring_func", "softmax", "scoring_func");
-  refused("rope_interleave", false, "rope_interleave");
+  refused("rope_interleave", 1, "rope_interleave");
+  auto halves = v3;
+  halves["rope_interleave"] = false;
+  EXPECT_EQ(deploy::parse_config<V3>(halves, "c").weights.turned, 8);
+  EXPECT_EQ(deploy::parse_config<V3>(halves, "c").weights.head_dim, 16);
+  EXPECT_EQ(found.weights.turned, 0);
   refused("moe_layer_freq", 2, "moe_layer_freq");
   refused("num_key_value_heads", 2, "num_key_value_heads");
   refused("n_routed_experts", nullptr, "n_routed_experts is missing");

@@ -5,6 +5,7 @@
 #include "support/micro_batch.hpp"
 #include "support/test.hpp"
 #include "support/toy_executor.hpp"
+#include "tenon/deploy/generate.hpp"
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/cpu/executor.hpp"
 #include "tenon/exec/store.hpp"
@@ -16,7 +17,7 @@ namespace {
 
 template <class Routing, int Every = 0>
 using tiny = models::deepseek_v3<29, 16, 2, 1, 20, 32, false, models::latent_shape<2, 6, 8, 4, 4, 6, nn::bits(1.3)>,
-                                 models::expert_shape<6, 2, Routing>, nn::bits(1e-6), Every>;
+                                 models::expert_shape<6, 2, Routing>, nn::bits(1e-6), Every, 2>;
 using sigmoid = nn::routing<8, 3, 4, 2, nn::gate::sigmoid, true, nn::bits(2.5)>;
 
 template <class Model>
@@ -41,7 +42,7 @@ std::pair<double, double> step(values<Model>& store, int members) {
   auto const run = [&](auto& x) {
     for (auto const& one : batches) {
       auto b = one.view(memory.rotary_cos, memory.rotary_sin);
-      b.balance = {0.3f, 0.2f, 0.1f}, b.balance_seed = 1.f / 5;
+      b.balance = {0.3f, 0.2f, 0.1f}, b.balance_seed = 1.f / 5, b.further_weight = 0.4f;
       Model::forward_backward(x, store, b, memory.saved, memory.scratch, 0.01f, &one == &batches[0]);
     }
   };
@@ -63,7 +64,9 @@ std::pair<double, double> step(values<Model>& store, int members) {
 
 }  // namespace
 
-TEST("latent attention and experts on the CPU's team are what plain loops say, for any number of members the same bits") {
+TEST(
+    "latent attention, experts and multi-token prediction on the CPU's team are what plain loops say, for any number of "
+    "members the same bits") {
   values<tiny<sigmoid>> plain;
   auto const want = step(plain, 0);
   EXPECT(want.second > 0);
@@ -89,6 +92,33 @@ TEST("latent attention and experts on the CPU's team are what plain loops say, f
   step(again, 2);
   for (auto const& p : exec::parameter_places<tiny<sigmoid>>())  // counts of the bias among them
     for (std::int64_t i = 0; i < p.size(); ++i) REQUIRE(again.gradient()[p.offset + i] == one.gradient()[p.offset + i]);
+}
+
+TEST("latent attention: prompts of different lengths grow together as each does alone") {
+  using model = tiny<sigmoid>;
+  values<model> const store;
+  std::vector<std::vector<std::int32_t>> const prompts{{3, 1, 4, 1, 5, 9, 2}, {6}, {5, 3, 5, 8}};
+  for (int members : {1, 3}) {
+    exec::cpu::team team(members);
+    deploy::generator<model, float> g(24, members, 10000, 3);
+    auto const grown = [&](std::vector<std::vector<std::int32_t>> const& texts) {
+      auto all = texts;
+      std::vector<std::size_t> left(texts.size(), 16);  // one of them ends before the others
+      left[0] = 5;
+      g.run_all(
+          team, store, texts, 29, {.temperature = 0}, [&](std::size_t i, std::int32_t id) { all[i].push_back(id); },
+          [&](std::size_t i, std::int32_t) { return left[i]-- == 0; });
+      return all;
+    };
+    auto const together = grown(prompts);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      auto const alone = grown({prompts[i]})[0];
+      auto const n = std::min(alone.size(), together[i].size());
+      EXPECT(n >= prompts[i].size() + 5);
+      for (std::size_t j = 0; j < n; ++j) EXPECT_EQ(alone[j], together[i][j]);
+    }
+    EXPECT_EQ(together[1].size(), std::size_t{17});
+  }
 }
 
 namespace {

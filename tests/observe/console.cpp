@@ -61,6 +61,13 @@ TEST("the lines read as documented") {
   overflow.seconds_left.reset();
   EXPECT_EQ(step_line(overflow),
             "step 1/8,000 0%  loss 3.2140  lr 2.98e-04  norm 0.83  scale 65.5k (skipped: overflow)  41.2k tokens/s");
+  auto experts = overflow;
+  experts.loss_scale.reset();
+  experts.skipped = false;
+  experts.mtp_loss = 4.51, experts.balance_loss = 1.234e-4, experts.expert_load = 1.5;
+  EXPECT_EQ(step_line(experts),
+            "step 1/8,000 0%  loss 3.2140  lr 2.98e-04  norm 0.83  mtp 4.5100  balance 1.23e-04  load 1.50  41.2k "
+            "tokens/s");
   EXPECT_EQ(evaluation_line({500, 9, 3.10234, 1.62, 4.8121, 2.21, 1.2}),
             "step 500: held-out loss 3.1023, 1.620 bits/byte (unigram 4.812, trigram 2.210) in 1.2 s");
   EXPECT_EQ(evaluation_line({500, 9, 3.10234, {}, {}, {}, 0}), "step 500: held-out loss 3.1023");

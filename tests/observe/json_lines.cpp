@@ -25,6 +25,7 @@ TEST("each line is an ECS object that another JSON reader takes") {
   r.gradient_norm = std::numeric_limits<double>::infinity();
   r.tokens_per_second = std::nan("");
   r.loss_scale = 65536;
+  r.balance_loss = 0.125, r.expert_load = 1.5, r.mtp_loss = 4;
   r.skipped = true;
   log.on_step(r);
   log.on_evaluation({7, 99, 2.5, 1.25, 4.0, {}, 0.5});
@@ -45,7 +46,8 @@ for i, line in enumerate(lines):
                  file),
       "info 'step 7 skipped: gradient overflow' metric step None {'step': 7, 'total_steps': 10, 'tokens': "
       "9007199254740992, "
-      "'epoch': 0, 'stage': 0, 'loss': 0.1, 'lr': 0.0003, 'grad_norm': 'Infinity', 'loss_scale': 65536, 'skipped': "
+      "'epoch': 0, 'stage': 0, 'loss': 0.1, 'lr': 0.0003, 'grad_norm': 'Infinity', 'loss_scale': 65536, 'balance_loss': "
+      "0.125, 'expert_load': 1.5, 'mtp_loss': 4, 'skipped': "
       "True, "
       "'tokens_per_sec': 'NaN'}\n"
       "info 'evaluation at step 7 loss 2.5' metric evaluation 500000000 {'step': 7, 'val_tokens': 99, 'val_loss': 2.5, "

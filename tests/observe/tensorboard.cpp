@@ -46,6 +46,7 @@ TEST("TensorBoard's own reader gives back what was written") {
     for (int i = 1; i <= 3; ++i) {
       auto r = step(i);
       if (i > 1) r.loss_scale = 65536.0;
+      if (i > 2) r.balance_loss = 0.125, r.expert_load = 1.5, r.mtp_loss = 4.0;
       events.on_step(r);
     }
     events.on_evaluation({3, 50, 2.5, 1.25, 4.0, 2.0, 0.1});
@@ -58,11 +59,14 @@ TEST("TensorBoard's own reader gives back what was written") {
     events.scalar("perf/data_wait_ms", 3, -1.5);
   }
   EXPECT_EQ(run_python(print_scalars, folder.path),
+            "moe/balance_loss [(3, 0.125)]\n"
+            "moe/load_max_over_mean [(3, 1.5)]\n"
             "perf/data_wait_ms [(3, -1.5)]\n"
             "train/grad_norm [(1, 1.5), (2, 1.5), (3, 1.5)]\n"
             "train/loss [(1, 3.5), (2, 3.0), (3, 2.5)]\n"
             "train/loss_scale [(2, 65536.0), (3, 65536.0)]\n"
             "train/lr [(1, 0.25), (2, 0.25), (3, 0.25)]\n"
+            "train/mtp_loss [(3, 4.0)]\n"
             "train/tokens_per_sec [(1, 1000.0), (2, 1000.0), (3, 1000.0)]\n"
             "val/bits_per_byte [(3, 1.25)]\n"
             "val/loss [(3, 2.5), (1099511627776, 2.25)]\n"

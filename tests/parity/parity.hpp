@@ -47,10 +47,11 @@ using latent = tn::models::latent_shape<4, Rank, 16, 8, 8, 12, Score>;
 template <int Groups, tn::nn::gate Gate, bool Normalised>
 using routing = tn::nn::routing<8, 3, Groups, Groups == 1 ? 1 : 2, Gate, Normalised,
                                 tn::nn::bits(Gate == tn::nn::gate::sigmoid ? 2.5 : 1.5)>;
-template <int Rank, int Groups, int Dense, bool Tied, std::uint32_t Score = plain_score, bool Normalised = true>
+template <int Rank, int Groups, int Dense, bool Tied, std::uint32_t Score = plain_score, bool Normalised = true,
+          int Modules = 0>
 using v3 = tn::models::deepseek_v3<48, 32, 2, Dense, 40, 128, Tied, latent<Rank, Score>,
                                    tn::models::expert_shape<12, 1, routing<Groups, tn::nn::gate::sigmoid, Normalised>>,
-                                   eps>;
+                                   eps, 0, Modules>;
 template <int Rank, int Groups, int Dense, bool Tied, std::uint32_t Score = plain_score, int Shared = 1>
 using v2 = tn::models::deepseek_v2<48, 32, 2, Dense, 40, 128, Tied, latent<Rank, Score>,
                                    tn::models::expert_shape<12, Shared, routing<Groups, tn::nn::gate::softmax, false>>,
@@ -104,6 +105,12 @@ class rig {
     d.logits = largest_difference(have.data(), want);
     double const golden_loss = file_.reals("loss")[0];
     d.loss = std::abs(forward_backward() - golden_loss) / golden_loss;
+    if constexpr (Model::modules > 0) {
+      double further = 0, golden_further = file_.reals("further")[0];
+      for (auto const& m : memory_.saved.further)
+        further += tn::nn::sum_of_tiles(m.loss, rows) / double(count_ * Model::modules);
+      d.loss = std::max(d.loss, std::abs(further - golden_further) / golden_further);
+    }
     for (auto const& p : tn::exec::parameter_places<Model>()) {
       if (p.parameter_role == tn::nn::role::router_bias) continue;
       double const off = gradient_deviation(p);
@@ -134,6 +141,8 @@ class rig {
     return {text.begin() + std::ptrdiff_t(prompt), text.end()};
   }
 
+  auto const& store() const { return store_; }
+
  private:
   template <class F>
   void each_member(F&& f) {
@@ -151,7 +160,8 @@ class rig {
             .positions = positions_.data(),
             .document_start = start_.data(),
             .rotary_cos = memory_.rotary_cos,
-            .rotary_sin = memory_.rotary_sin};
+            .rotary_sin = memory_.rotary_sin,
+            .further_weight = Model::modules > 0 ? 0.3f / float(Model::modules) : 0.f};
   }
   /// Rows without a target keep their logits in memory.
   std::vector<float> logits() {
@@ -164,6 +174,8 @@ class rig {
   double forward_backward() {
     each_member([&](auto& x) {
       tn::nn::clear_tiles(x, memory_.saved.head.loss, rows);
+      if constexpr (Model::modules > 0)
+        for (auto const& m : memory_.saved.further) tn::nn::clear_tiles(x, m.loss, rows);
       Model::forward_backward(x, store_, batch(samples, sequence), memory_.saved, memory_.scratch, 1.f / float(count_),
                               true);
     });
@@ -220,6 +232,13 @@ inline summary total;
 
 inline constexpr double logits_tolerance = 1e-5, gradient_tolerance = 1e-4;
 
+/// Which models transformers writes under --live: those of the golden files, or the whole product (tests/parity/matrix).
+#ifdef TENON_PARITY_MATRIX
+inline constexpr bool matrix = true;
+#else
+inline constexpr bool matrix = false;
+#endif
+
 /// Where the golden files are: those of the repository, or under --live files that transformers writes now, with every
 /// gradient in full.
 inline std::filesystem::path const& directory() {
@@ -227,7 +246,7 @@ inline std::filesystem::path const& directory() {
     if (live::off()) return std::filesystem::path(__FILE__).parent_path().parent_path() / "golden";
     auto const fresh = std::filesystem::temp_directory_path() / ("tenon-parity-" + std::to_string(::getpid()));
     std::filesystem::create_directories(fresh);
-    auto const result = live::python("../golden/parity.py", fresh.string());
+    auto const result = live::python("../golden/parity.py", fresh.string(), std::string(matrix ? "matrix" : "golden"));
     if (result.code != 0) throw tn::error("parity.py failed: " + result.output);
     return fresh;
   }();
@@ -241,8 +260,9 @@ struct remove_fresh_files {
   }
 };
 
-template <class Model>
-void agrees(std::string const& name, std::string const& rope) {
+/// `keep(rig)`: what else is done with each model.
+template <class Model, class Keep>
+void agrees(std::string const& name, std::string const& rope, Keep&& keep) {
   static remove_fresh_files const at_the_end;
   golden const file(directory(), name);
   EXPECT_EQ(file.tensors().count("full/model.embed_tokens.weight"), live::off() ? 0u : 1u);
@@ -257,7 +277,12 @@ void agrees(std::string const& name, std::string const& rope) {
     EXPECT(d.gradients <= gradient_tolerance);
     EXPECT((r.greedy() == file.integers("greedy")));
     total.worst.include(d);
+    if (members == 1) keep(r);
   }
+}
+template <class Model>
+void agrees(std::string const& name, std::string const& rope) {
+  agrees<Model>(name, rope, [](auto const&) {});
 }
 
 }  // namespace parity

@@ -15,3 +15,11 @@ TEST("DeepSeek-V3: names, logits, loss, gradients and greedy text are transforme
     agrees<v3<24, 1, 1, true>>("parity_v3_4", "llama3");
   }
 }
+TEST("multi-token prediction: losses and gradients are those of the report's equations 21 to 25 and of transformers' MtpLayer") {
+  SUBCASE("one module, compressed queries, 4 groups, one dense block, yarn with mscale") {
+    agrees<v3<24, 4, 1, false, yarn_score, true, 1>>("parity_v3_5", "yarn");
+  }
+  SUBCASE("two modules, direct queries, one group, tied") {
+    agrees<v3<0, 1, 0, true, plain_score, true, 2>>("parity_v3_6", "none");
+  }
+}

@@ -16,6 +16,27 @@ class toy_family_operations {
   using ids = tenon::nn::rows<std::int32_t, N>;
 
  public:
+  void next_row(tenon::nn::micro_batch const& b, ids<1> tokens, ids<1> targets) const {
+    for (std::int64_t i = 0; i < b.num_rows(); ++i) {
+      bool const last = i % b.sequence == b.sequence - 1 || b.document_start[i] != b.document_start[i + 1];
+      tokens.data[i] = last ? b.tokens[i] : b.tokens[i + 1];
+      targets.data[i] = last ? -1 : b.targets[i + 1];
+    }
+  }
+  template <int N>
+  void widen(std::int64_t n, rows<N> in, rows<N> out) const {
+    std::copy(in.row(0), in.row(n), out.row(0));
+  }
+  template <int Half, int N>
+  void place(std::int64_t n, rows<N> in, rows<2 * N> out) const {
+    for (std::int64_t i = 0; i < n * N; ++i) out.row(i / N)[Half * N + i % N] = in.data[i];
+  }
+  template <int Half, int N>
+  void take(std::int64_t n, rows<2 * N> in, rows<N> out) const {
+    for (std::int64_t i = 0; i < n * N; ++i) out.data[i] = in.row(i / N)[Half * N + i % N];
+  }
+  template <int Rank, int Turned>
+  void keep_latents(tenon::nn::micro_batch const&, rows<Rank>, rows<Turned>) const {}
   template <int Width, int Turned, int N>
   void rotary_pairs(tenon::nn::micro_batch const& b, rows<N> x, int sign) const {
     for (std::int64_t i = 0; i < b.num_rows(); ++i)

@@ -95,11 +95,15 @@ class sharded_store {
   using W = nn::weights<float>;
   using G = nn::gradients;
   auto embedding() { return lease<typename Model::embedding_group::template params<W>>(this, 0); }
-  auto block(int i) { return lease<typename Model::block_layer::template params<W>>(this, 1 + i); }
+  template <int Section = 0>
+  auto block(int i) {
+    return lease<typename Model::block_layer::template params<W>>(this, 1 + i);
+  }
   auto head() { return lease<typename Model::head_group::template params<W>>(this, Model::layers + 1); }
   auto embedding_sink(bool first) {
     return sink_lease<typename Model::embedding_group::template params<G>>(this, 0, first);
   }
+  template <int Section = 0>
   auto block_sink(int i, bool first) {
     return sink_lease<typename Model::block_layer::template params<G>>(this, 1 + i, first);
   }

@@ -3,6 +3,7 @@
 #include "golden/golden.hpp"
 #include "golden/hashed.hpp"
 #include "support/test.hpp"
+#include "tenon/deploy/export_run.hpp"
 #include "train/tiny.hpp"
 
 using namespace tenon;
@@ -53,7 +54,8 @@ constexpr auto v3 = with_model(model::deepseek_v3{.vocab = 272,
                                                   .chosen_groups = 2,
                                                   .positions = 32,
                                                   .bias_rate = 0.01,
-                                                  .sequence_balance = 0.01});
+                                                  .sequence_balance = 0.01,
+                                                  .mtp_modules = 1});
 
 /// The batch of a step: each token decides the next; an eighth of the rows has no target.
 data::micro_batch batch_of(std::int64_t step, data::cursor const& at) {
@@ -74,7 +76,8 @@ data::micro_batch batch_of(std::int64_t step, data::cursor const& at) {
 template <auto const& R>
 void follows(std::string const& name) {
   golden const file(name);
-  auto const loss = file.reals("loss"), norm = file.reals("norm"), balance = file.reals("balance");
+  auto const loss = file.reals("loss"), norm = file.reals("norm"), balance = file.reals("balance"),
+             further = file.reals("further");
   train::trainer<R> t(R, 2, steps{std::int64_t(loss.size())});
   for (auto const& p : t.engine().places())
     for (std::int64_t i = 0; i < p.size(); ++i) {
@@ -91,6 +94,7 @@ void follows(std::string const& name) {
     EXPECT_NEAR(report.loss, loss[i], 1e-4);
     EXPECT_NEAR(report.gradient_norm, norm[i], 1e-3 * norm[i]);
     EXPECT_NEAR(report.balance, balance[i], 1e-4 * balance[i]);
+    EXPECT_NEAR(report.further, further[i], 1e-4);
   }
   DOCTEST_INFO("worst difference of a loss " << worst);
   EXPECT(loss.front() - loss.back() > 1);  // something was learnt
@@ -102,7 +106,7 @@ void follows(std::string const& name) {
     ++biases;
   }
   constexpr bool biased = requires { R.model.bias_rule; };
-  EXPECT_EQ(biases, biased ? 1 : 0);
+  EXPECT_EQ(biases, biased ? 2 : 0);
 }
 
 }  // namespace
@@ -111,7 +115,7 @@ TEST("200 steps of the dense model follow transformers and torch's AdamW: each l
   follows<dense>("train_dense");
 }
 TEST("20 steps of DeepSeek-V2 with its three balance losses") { follows<v2>("train_v2"); }
-TEST("20 steps of DeepSeek-V3: sequence-wise balance, and the router's bias moved once a step") {
+TEST("20 steps of DeepSeek-V3: multi-token prediction, sequence-wise balance, the routers' bias moved once a step") {
   follows<v3>("train_v3");
 }
 
@@ -130,4 +134,30 @@ TEST("the router's bias is in the checkpoint: a resumed run of V3 goes on with t
     if (p.parameter_role == nn::role::router_bias)
       for (std::int64_t i = 0; i < p.size(); ++i) moved = moved || a.engine().master()[p.offset + i] != 0;
   EXPECT(moved);
+}
+
+TEST("what a run of V3 writes for others is read back: experts one by one, biases, modules and what they repeat") {
+  train::trainer<v3> a(v3, 2, 20_steps), b(v3, 2, 20_steps);
+  for (std::int64_t i = 0; i < 3; ++i) train::step(a, batch_of(i, a.progress().cursor));
+  tiny::directory const run, out;
+  checkpoint::safetensors_file const weights(tiny::saved(run.path, a) / "model.safetensors");
+  auto const all = deploy::detail::shards(weights, deploy::detail::repeated_tensors(v3.model), checkpoint::dtype::F32,
+                                          std::uint64_t{1} << 40);
+  REQUIRE(all.size() == 1);
+  EXPECT_EQ(all[0].size(), weights.tensors().size() + 2);
+  deploy::detail::write_shard(out.path / "model.safetensors", all[0]);
+  deploy::detail::write_json(out.path / "config.json", deploy::config_json(v3.model, "float32", nlohmann::json::object()));
+
+  auto const plain = deploy::parse_config<model::deepseek_v3>(deploy::read_json_object(out.path / "config.json"), "c");
+  EXPECT_EQ(plain.model.mtp_modules.get(), 0);
+  auto const counted = deploy::with_modules(plain.model, out.path, plain.weights);
+  EXPECT(deploy::differing_fields(counted, v3.model).empty());
+  auto const found = deploy::require_same_model(out.path, v3.model);
+  REQUIRE(found.has_value());
+  checkpoint::weight_files files(out.path);
+  found->weights.tell(files);
+  train::load_weights(files, b);
+  EXPECT_EQ(files.num_left_out(), 0);
+  for (auto const& p : a.engine().places())
+    EXPECT_EQ(std::memcmp(a.engine().master() + p.offset, b.engine().master() + p.offset, std::size_t(p.size()) * 4), 0);
 }

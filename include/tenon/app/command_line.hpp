@@ -20,6 +20,8 @@ struct command_line {
   std::vector<std::string> data;      ///< --data PATH, once or more
   std::string recipe;                 ///< --recipe FILE: fields as JSON; run() reads it before the overrides
   std::string init;                   ///< --init DIR: take the first weights from there
+  std::string rehearsed;              ///< --rehearsed DIR: the run of the rehearsal
+  bool no_rehearsal = false;          ///< --no-rehearsal: begin a long run without one
   std::string prompt;                 ///< --prompt TEXT: how the sample text at the end begins
   int threads = 0;                    ///< --threads N
   bool plan = false;                  ///< --plan: print what would run, and stop
@@ -44,6 +46,8 @@ inline constexpr option options[] = {
     {"plan", "", "print what would run, and stop"},
     {"change", "PATH=VALUE", "override a field that the run in --run already has, and record the change"},
     {"init", "DIR", "take the first weights from this directory: a checkpoint, or a model that transformers saved"},
+    {"rehearsed", "DIR", "the run of this recipe's rehearsal, which a run of more than an hour needs"},
+    {"no-rehearsal", "", "begin such a run without a rehearsal"},
     {"prompt", "TEXT", "how the sample text at the end begins"},
     {"threads", "N", "threads of each rank; default: one per core, shared by the ranks of a machine"},
     {"ranks", "N", "number of ranks (processes); without torchrun, srun or mpirun, this program starts them here"},
@@ -140,7 +144,7 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
     }
     if (known->value.empty()) {
       if (has_value) throw error("--" + std::string(name) + " takes no value");
-      (name == "plan" ? c.plan : name == "json" ? c.json : c.help) = true;
+      (name == "plan" ? c.plan : name == "json" ? c.json : name == "no-rehearsal" ? c.no_rehearsal : c.help) = true;
       continue;
     }
     std::string value = rest.value(name, behind, has_value);
@@ -155,6 +159,8 @@ command_line parse(int argc, char const* const* argv, Recipe& recipe_value) {
       c.init = value;
     } else if (name == "prompt") {
       c.prompt = value;
+    } else if (name == "rehearsed") {
+      c.rehearsed = value;
     } else if (name == "threads") {
       try {
         parse_text(value, c.threads);

@@ -51,6 +51,11 @@ class first_weights {
     checkpoint::weight_files from(directory_);
     facts_.tell(from);
     train::load_weights(from, trainer);
+    std::int64_t anew = 0;
+    for (auto const& p : trainer.engine().places()) anew += from.starts_anew(p.name);
+    if (anew > 0)
+      std::printf("note        '%s' has no modules of multi-token prediction: %lld tensors begin as the recipe says\n",
+                  directory_.c_str(), static_cast<long long>(anew));
     if (auto const n = from.num_left_out(); n > 0)
       std::printf(
           "note        %lld tensors of '%s' belong to layers behind the decoder's own (multi-token prediction) and are "

@@ -40,9 +40,10 @@ inline void import_model(tool_arguments const& a) {
   std::string header;
   auto const name = out.stem().string();
   deploy::with_config(deploy::read_json_object(config), config.string(), [&](auto const& found) {
-    header = deploy::recipe_header(found.model, name, directory.string());
-    std::printf("model       %s, %s parameters\n", std::string(found.model.kind).c_str(),
-                observe::grouped(found.model.parameters()).c_str());
+    auto const model = deploy::with_modules(found.model, directory, found.weights);
+    header = deploy::recipe_header(model, name, directory.string());
+    std::printf("model       %s, %s parameters\n", std::string(model.kind).c_str(),
+                observe::grouped(model.parameters()).c_str());
   });
   std::ofstream file(out, std::ios::binary);
   file << header;

@@ -13,6 +13,7 @@
 #include "tenon/app/first_weights.hpp"
 #include "tenon/app/plan_json.hpp"
 #include "tenon/app/plan_text.hpp"
+#include "tenon/app/rehearsed.hpp"
 #include "tenon/app/sample.hpp"
 #include "tenon/app/session.hpp"
 #include "tenon/exec/fits.hpp"
@@ -176,6 +177,7 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   if (company.leads()) {
     lock.emplace(facts.run);
     checkpoint::clean_checkpoints(facts.run);
+    require_rehearsal<R>(r, c, facts.run);
   }
   std::printf("run         %s\n", facts.run.c_str());
   std::fflush(stdout);

@@ -117,6 +117,9 @@ class session {
                            .learning_rate = s.learning_rate,
                            .gradient_norm = s.gradient_norm};
     if constexpr (Trainer::scales_loss) r.loss_scale = t.loss_scale();
+    if constexpr (requires { requires Trainer::engine_type::balances; }) r.balance_loss = s.balance;
+    if (s.expert_load > 0) r.expert_load = s.expert_load;
+    if constexpr (requires { requires (Trainer::engine_type::modules > 0); }) r.mtp_loss = s.further;
     r.skipped = s.skipped;
     r.tokens_per_second = double(s.count) / took;
     if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0)

@@ -49,12 +49,27 @@ class weight_files {
   path const& directory() const { return directory_; }
   /// Side lengths of the blocks of fp8 weights that share a scale: `weight_block_size` of config.json.
   void set_block(std::int64_t rows, std::int64_t cols) { block_rows_ = rows, block_cols_ = cols; }
-  /// Tensors of `model.layers.I` with I in [first, first + count) may be there and stay unread: layers that a model file
-  /// has beside the decoder's own, such as DeepSeek-V3's multi-token prediction.
-  void leave_out_layers(std::int64_t first, std::int64_t count) { left_out_first_ = first, left_out_count_ = count; }
-  /// How many tensors are in those layers.
+  /// Layers `model.layers.I` with I in [first, first + count), which a model file has beside the decoder's own for
+  /// multi-token prediction: each may be there and stay unread, or not be there (`starts_anew`). One that is read shares
+  /// the model's embedding and head; what it repeats of them must be the same.
+  void further_layers(std::int64_t first, std::int64_t count) { further_first_ = first, further_count_ = count; }
+  /// The rotated rows of latent attention's projections, the last `turned` of each `head_dim` of queries and the last `turned`
+  /// of kv_a_proj_with_mqa, lie as two halves in the files (`rope_interleave` is false). Rows j and turned / 2 + j turn
+  /// together; what is read has them side by side, which is the same model.
+  void rotated_halves(std::int64_t head_dim, std::int64_t turned) { head_dim_ = head_dim, turned_ = turned; }
+  /// How many tensors are in those layers of which none was read.
   std::int64_t num_left_out() const {
-    return std::count_if(tensors_.begin(), tensors_.end(), [&](auto const& t) { return left_out(t.first); });
+    return std::count_if(tensors_.begin(), tensors_.end(), [&](auto const& t) {
+      auto const layer = further_layer(t.first);
+      return !layer.empty() && !read_of(layer);
+    });
+  }
+  /// Whether `name` is of one of those layers, and the files hold nothing of that layer.
+  bool starts_anew(std::string const& name) const {
+    auto const layer = further_layer(name);
+    if (layer.empty()) return false;
+    auto const at = tensors_.lower_bound(layer);
+    return at == tensors_.end() || !at->first.starts_with(layer);
   }
   /// Whether there is a tensor of this name, in whatever layout.
   bool contains(std::string const& name) const { return tensors_.count(name) != 0 || fused(name).tensor != nullptr; }
@@ -69,6 +84,7 @@ class weight_files {
     require(name, t, t.shape, shape);
     to_floats(t.type, t.bytes, to);
     if (size_of(t.type) == 1) dequantise(name, t, to);
+    if (turned_ > 0) pair_rows(name, shape, to);
     taken_.insert(name);
   }
 
@@ -76,8 +92,18 @@ class weight_files {
   /// and an `lm_head.weight` that repeats the embedding of a tied model bit for bit.
   void finish() const {
     for (auto const& [name, place] : tensors_) {
-      if (taken_.count(name) != 0 || name.ends_with(".rotary_emb.inv_freq") || left_out(name)) continue;
+      if (taken_.count(name) != 0 || name.ends_with(".rotary_emb.inv_freq")) continue;
       if (name == "lm_head.weight" && repeats(place, "model.embed_tokens.weight")) continue;
+      if (auto const layer = further_layer(name); !layer.empty()) {
+        bool const head = name == layer + "shared_head.head.weight";
+        if (!read_of(layer) || (name == layer + "embed_tokens.weight" && repeats(place, "model.embed_tokens.weight")) ||
+            (head && repeats(place, tensors_.count("lm_head.weight") != 0 ? "lm_head.weight" : "model.embed_tokens.weight")))
+          continue;
+        if (head || name == layer + "embed_tokens.weight")
+          throw error("'" + (directory_ / place.file).string() + "' holds '" + name +
+                      "' with other values than the model's own; tenon's modules of multi-token prediction share the "
+                      "model's embedding and head. Train with .mtp_modules = 0");
+      }
       throw error("'" + (directory_ / place.file).string() + "' holds '" + name +
                   "', which this model has no place for; it is another model (tenon import writes the recipe of one)");
     }
@@ -168,6 +194,19 @@ class weight_files {
     taken_.insert(name + "_scale_inv");
   }
 
+  void pair_rows(std::string const& name, std::vector<std::int64_t> const& shape, float* to) const {
+    bool const query = name.ends_with(".self_attn.q_proj.weight") || name.ends_with(".self_attn.q_b_proj.weight");
+    if (!query && !name.ends_with(".self_attn.kv_a_proj_with_mqa.weight")) return;
+    auto const group = query ? head_dim_ : shape[0], width = shape[1], half = turned_ / 2;
+    std::vector<float> halves(std::size_t(turned_ * width));
+    for (auto first = group - turned_; first < shape[0]; first += group) {
+      float* const rows = to + first * width;
+      std::copy_n(rows, turned_ * width, halves.data());
+      for (std::int64_t j = 0; j < turned_; ++j)
+        std::copy_n(halves.data() + (j % 2 * half + j / 2) * width, width, rows + j * width);
+    }
+  }
+
   // P.experts.E.gate_proj.weight as a slice of P.experts.gate_up_proj, where that is there.
   slice fused(std::string const& name) const {
     constexpr std::string_view mark = ".experts.";
@@ -208,14 +247,21 @@ class weight_files {
     taken_.insert(s.name);
   }
 
-  bool left_out(std::string const& name) const {
+  /// "model.layers.I." where `name` is of one of the further layers, else empty.
+  std::string further_layer(std::string const& name) const {
     constexpr std::string_view begin = "model.layers.";
-    if (left_out_count_ == 0 || !name.starts_with(begin)) return false;
+    if (further_count_ == 0 || !name.starts_with(begin)) return "";
     std::int64_t layer = -1;
     auto const* const at = name.data() + begin.size();
     auto const [end, code] = std::from_chars(at, name.data() + name.size(), layer);
-    return code == std::errc{} && end != at && *end == '.' && layer >= left_out_first_ &&
-           layer < left_out_first_ + left_out_count_;
+    bool const is = code == std::errc{} && end != at && *end == '.' && layer >= further_first_ &&
+                    layer < further_first_ + further_count_;
+    return is ? name.substr(0, std::size_t(end + 1 - name.data())) : "";
+  }
+  /// Whether anything of a layer was read.
+  bool read_of(std::string const& layer) const {
+    auto const at = taken_.lower_bound(layer);
+    return at != taken_.end() && at->starts_with(layer);
   }
   bool repeats(place const& p, std::string const& other) const {
     auto const found = tensors_.find(other);
@@ -228,7 +274,7 @@ class weight_files {
   std::map<std::string, safetensors_file> files_;
   std::map<std::string, place> tensors_;
   std::set<std::string> taken_;
-  std::int64_t block_rows_ = 128, block_cols_ = 128, left_out_first_ = 0, left_out_count_ = 0;
+  std::int64_t block_rows_ = 128, block_cols_ = 128, further_first_ = 0, further_count_ = 0, head_dim_ = 0, turned_ = 0;
 };
 
 }  // namespace tenon::checkpoint

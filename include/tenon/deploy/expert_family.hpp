@@ -87,18 +87,20 @@ struct family<model::deepseek_v3> {
     m.normalised = in.flag_or("norm_topk_prob", true);
     in.must_be("scoring_func", "sigmoid", "DeepSeek-V3's gate is a sigmoid");
     in.must_be("topk_method", "noaux_tc", "DeepSeek-V3 chooses by score and bias");
-    in.must_be("rope_interleave", true, "tenon turns neighbouring channels, as DeepSeek's files have them");
     return m;
   }
   static nlohmann::ordered_json write(model::deepseek_v3 const& m) {
     auto out = write_expert_decoder(m);
     out["n_group"] = m.groups.get(), out["topk_group"] = m.chosen_groups.get();
     out["norm_topk_prob"] = m.normalised.get(), out["scoring_func"] = "sigmoid", out["topk_method"] = "noaux_tc";
-    out["rope_interleave"] = true, out["num_nextn_predict_layers"] = 0;
+    out["rope_interleave"] = true, out["num_nextn_predict_layers"] = m.mtp_modules.get();
     return out;
   }
   static model::deepseek_v3 resolved(model::deepseek_v3 m) { return m; }
-  /// Multi-token prediction: in the published files, not in the model.
+  /// Rotated channels may lie as halves in the files; tenon has them as neighbours, as DeepSeek's files do.
+  static bool rotates_halves(config_reader& in) { return !in.flag_or("rope_interleave", true); }
+  /// Modules of multi-token prediction that may be in the files. transformers writes one of them into every config.json and
+  /// none into the weights, so `read` leaves `mtp_modules` at 0 and `with_modules` counts what is there.
   static int further_layers(config_reader& in) { return in.count_or("num_nextn_predict_layers", 0); }
 };
 

@@ -89,12 +89,30 @@ inline checkpoint::stored_checkpoint checkpoint_of(std::filesystem::path const& 
 
 namespace detail {
 
-/// Files of weights: names, and which tensors go where.
-inline std::vector<std::vector<checkpoint::tensor_view>> shards(checkpoint::safetensors_file const& file,
-                                                                checkpoint::dtype type, std::uint64_t most) {
+/// What each module of multi-token prediction repeats in published files: name, and the tensor that it is.
+template <class Model>
+std::vector<std::pair<std::string, std::string>> repeated_tensors(Model const& m) {
+  std::vector<std::pair<std::string, std::string>> all;
+  if constexpr (requires { m.mtp_modules; })
+    for (int k = 0; k < m.mtp_modules; ++k) {
+      auto const layer = "model.layers." + std::to_string(m.layers + k) + ".";
+      all.emplace_back(layer + "embed_tokens.weight", "model.embed_tokens.weight");
+      all.emplace_back(layer + "shared_head.head.weight", m.tied ? "model.embed_tokens.weight" : "lm_head.weight");
+    }
+  return all;
+}
+
+/// Files of weights: names, and which tensors go where. `repeated`: further names of tensors.
+inline std::vector<std::vector<checkpoint::tensor_view>> shards(
+    checkpoint::safetensors_file const& file, std::vector<std::pair<std::string, std::string>> const& repeated,
+    checkpoint::dtype type, std::uint64_t most) {
   std::vector<std::vector<checkpoint::tensor_view>> all(1);
   std::uint64_t used = 0;
-  for (auto const& [name, t] : file.tensors()) {
+  std::vector<std::pair<std::string, checkpoint::stored_tensor const*>> named;
+  for (auto const& [name, t] : file.tensors()) named.emplace_back(name, &t);
+  for (auto const& [name, original] : repeated) named.emplace_back(name, &file.at(original));
+  for (auto const& [name, at] : named) {
+    auto const& t = *at;
     auto const as = name.ends_with(".e_score_correction_bias") ? checkpoint::dtype::F32 : type;
     auto const size = *checkpoint::bytes_of(as, t.shape);
     if (!all.back().empty() && used + size > most) all.emplace_back(), used = 0;
@@ -157,7 +175,9 @@ inline exported export_run(export_options const& o) {
   if (code) throw error("could not make '" + part.string() + "': " + code.message());
   exported result{found.contents.step, 0, {}};
   try {
-    auto const shards = detail::shards(weights, o.type, o.shard_bytes);
+    std::vector<std::pair<std::string, std::string>> repeated;
+    with_model_of(found.contents, [&](auto const& model) { repeated = detail::repeated_tensors(model); });
+    auto const shards = detail::shards(weights, repeated, o.type, o.shard_bytes);
     nlohmann::ordered_json map = nlohmann::ordered_json::object();
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < shards.size(); ++i) {

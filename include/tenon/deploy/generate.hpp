@@ -84,37 +84,22 @@ class generator {
     std::int32_t tokens[most_texts], at[most_texts], first[most_texts], rows[most_texts];
     while (!live.empty()) {
       std::size_t kept = 0;
-      if constexpr (requires { Model::decodes_together; }) {
-        for (std::size_t r = 0; r < live.size(); ++r) {
-          auto const& text = texts[live[r]];
-          tokens[r] = text.back(), at[r] = std::int32_t(text.size() - 1);
-          first[r] = std::int32_t(std::int64_t(live[r]) * length_), rows[r] = first[r] + at[r];
-        }
-        forward(team, store,
-                {.samples = std::int64_t(live.size()),
-                 .sequence = 1,
-                 .tokens = tokens,
-                 .positions = at,
-                 .document_start = first,
-                 .past = texts_ * length_,
-                 .cache_row = rows},
-                cache_);
-        for (std::size_t r = 0; r < live.size(); ++r)
-          if (next(live[r], memory_.saved.head.logits.data + std::int64_t(r) * Model::vocab)) live[kept++] = live[r];
-      } else {  // one text after the other
-        for (auto const i : live) {
-          auto const past = std::int64_t(texts[i].size()) - 1;
-          forward(team, store,
-                  {.samples = 1,
-                   .sequence = 1,
-                   .tokens = texts[i].data() + past,
-                   .positions = positions_.data() + past,
-                   .document_start = start_.data() + past,
-                   .past = past},
-                  cache_of(i));
-          if (next(i, memory_.saved.head.logits.data)) live[kept++] = i;
-        }
+      for (std::size_t r = 0; r < live.size(); ++r) {
+        auto const& text = texts[live[r]];
+        tokens[r] = text.back(), at[r] = std::int32_t(text.size() - 1);
+        first[r] = std::int32_t(std::int64_t(live[r]) * length_), rows[r] = first[r] + at[r];
       }
+      forward(team, store,
+              {.samples = std::int64_t(live.size()),
+               .sequence = 1,
+               .tokens = tokens,
+               .positions = at,
+               .document_start = first,
+               .past = texts_ * length_,
+               .cache_row = rows},
+              cache_);
+      for (std::size_t r = 0; r < live.size(); ++r)
+        if (next(live[r], memory_.saved.head.logits.data + std::int64_t(r) * Model::vocab)) live[kept++] = live[r];
       live.resize(kept);
     }
   }

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -20,13 +21,39 @@ namespace tenon::deploy {
 struct weight_facts {
   std::optional<std::array<std::int64_t, 2>> fp8_block;  ///< rows and columns of the blocks that share a scale
   std::int64_t layers = 0;                               ///< of the decoder
-  std::int64_t further_layers = 0;                       ///< behind them in the files, of no use here
+  std::int64_t further_layers = 0;                       ///< behind them, of multi-token prediction; at most so many
+
+  std::int64_t head_dim = 0, turned = 0;  ///< of latent attention, where rotated rows lie as halves; else 0
 
   void tell(checkpoint::weight_files& files) const {
+    if (turned > 0) files.rotated_halves(head_dim, turned);
     if (fp8_block) files.set_block((*fp8_block)[0], (*fp8_block)[1]);
-    files.leave_out_layers(layers, further_layers);
+    files.further_layers(layers, further_layers);
   }
 };
+
+/// The model without its modules of multi-token prediction, which nothing but training uses.
+template <class Model>
+Model without_modules(Model m) {
+  if constexpr (requires { m.mtp_modules; }) m.mtp_modules = 0;
+  return m;
+}
+/// The model with as many of them as DIR's weights hold; without, where there are no weights.
+template <class Model>
+Model with_modules(Model m, std::filesystem::path const& directory, weight_facts const& facts) {
+  if constexpr (requires { m.mtp_modules; }) {
+    bool const any = std::filesystem::exists(directory / "model.safetensors") ||
+                     std::filesystem::exists(directory / "model.safetensors.index.json");
+    if (facts.further_layers == 0 || !any) return m;
+    checkpoint::weight_files const files(directory);
+    int n = 0;
+    while (n < facts.further_layers &&
+           files.contains("model.layers." + std::to_string(facts.layers + n) + ".eh_proj.weight"))
+      ++n;
+    m.mtp_modules = n;
+  }
+  return m;
+}
 
 /// What a config.json says.
 template <class Model>
@@ -67,6 +94,11 @@ model_config<Model> parse_config(nlohmann::json json, std::string const& where) 
   out.weights.layers = out.model.layers;
   if constexpr (requires { family<Model>::further_layers(in); })
     out.weights.further_layers = family<Model>::further_layers(in);
+  if constexpr (requires { family<Model>::rotates_halves(in); })
+    if (family<Model>::rotates_halves(in)) {
+      out.weights.turned = out.model.rope_dim;
+      out.weights.head_dim = out.model.nope_dim + out.model.rope_dim;
+    }
   in.finish();
   return out;
 }
@@ -118,12 +150,16 @@ std::vector<std::string> differing_fields(Model const& there, Model const& here)
 
 /// Compares every compiled-in field of `mine` with DIR/config.json, before a byte of the weights is read. Returns how
 /// the weights are stored; nothing where DIR has no config.json (a checkpoint of tenon). Throws tenon::error that names
-/// all fields that differ.
+/// all fields that differ. Modules of multi-token prediction are no matter of the config: `mine` has as many as it likes.
 template <class Model>
 std::optional<model_config<Model>> require_same_model(std::filesystem::path const& directory, Model const& mine) {
   auto const file = directory / "config.json";
   if (!std::filesystem::exists(file)) return std::nullopt;
-  auto const found = parse_config<Model>(read_json_object(file), file.string());
+  auto found = parse_config<Model>(read_json_object(file), file.string());
+  if constexpr (requires { mine.mtp_modules; }) {
+    found.model.mtp_modules = mine.mtp_modules;
+    found.weights.further_layers = std::max<std::int64_t>(found.weights.further_layers, mine.mtp_modules);
+  }
   auto const different = differing_fields(found.model, mine);
   if (different.empty()) return found;
   std::string all;

@@ -61,10 +61,10 @@ inline model_source find_model(std::filesystem::path const& given, std::optional
   return {given, given, false, {}};
 }
 
-/// Calls f(Model) with the model policy of a source.
+/// Calls f(Model) with the model policy of a source, as it generates.
 template <class F>
 auto with_source_model(model_source const& s, F f) {
-  if (s.manifest) return with_model_of(*s.manifest, f);
+  if (s.manifest) return with_model_of(*s.manifest, [&](auto const& m) { return f(without_modules(m)); });
   auto const file = s.given / "config.json";
   return with_config(read_json_object(file), file.string(), [&](auto const& c) { return f(c.model); });
 }
@@ -77,16 +77,19 @@ weight_facts require_model_of(model_source const& s, Model const& mine) {
     auto const found = require_same_model(s.given, mine);
     return found ? found->weights : weight_facts{};
   }
+  weight_facts facts;
   with_model_of(*s.manifest, [&]<class Other>(Other const& other) {
     std::string all;
     if constexpr (std::is_same_v<Other, Model>) {
-      for (auto const& d : differing_fields(other, mine)) all += (all.empty() ? "" : ", ") + d;
+      for (auto const& d : differing_fields(without_modules(other), mine)) all += (all.empty() ? "" : ", ") + d;
+      facts.layers = other.layers;
+      if constexpr (requires { other.mtp_modules; }) facts.further_layers = other.mtp_modules;
     } else {
       all = "it is a " + std::string(Other::kind);
     }
     if (!all.empty()) throw error("'" + s.given.string() + "' holds another model than this program: " + all);
   });
-  return {};
+  return facts;
 }
 
 /// Ids after which a text has ended: those of generation_config.json or config.json, and the tokenizer's end of text.

@@ -28,19 +28,20 @@ struct expert_shape {
 /// DeepSeek-V2 and V3 (arXiv 2405.04434, 2412.19437): latent attention in every block, SwiGLU of width `Intermediate` in
 /// the first `Dense` blocks and experts in all others. The two differ in the experts' routing.
 template <int Vocab, int Hidden, int Layers, int Dense, int Intermediate, int Positions, bool Tied, class Latent,
-          class Experts, std::uint32_t EpsilonBits, int RecomputeEvery>
+          class Experts, std::uint32_t EpsilonBits, int RecomputeEvery, int Modules>
 using latent_decoder =
     decoder<Vocab, Hidden, Layers, Dense, Positions, Tied, nn::rmsnorm<Hidden, EpsilonBits>,
             nn::decoder_block<nn::rmsnorm<Hidden, EpsilonBits>, typename Latent::template layer<Hidden>,
                               nn::swiglu<Hidden, Intermediate>>,
             nn::decoder_block<nn::rmsnorm<Hidden, EpsilonBits>, typename Latent::template layer<Hidden>,
                               typename Experts::template layer<Hidden>>,
-            RecomputeEvery>;
+            RecomputeEvery, Modules>;
 
+/// `Modules`: of multi-token prediction, each with experts.
 template <int Vocab, int Hidden, int Layers, int Dense, int Intermediate, int Positions, bool Tied, class Latent,
-          class Experts, std::uint32_t EpsilonBits, int RecomputeEvery = 0>
+          class Experts, std::uint32_t EpsilonBits, int RecomputeEvery = 0, int Modules = 0>
 struct deepseek_v3 : latent_decoder<Vocab, Hidden, Layers, Dense, Intermediate, Positions, Tied, Latent, Experts,
-                                    EpsilonBits, RecomputeEvery> {
+                                    EpsilonBits, RecomputeEvery, Modules> {
   static constexpr int head_dim = Latent::head_dim, rotary_dim = Latent::rotary_dim;
   static constexpr int widest = std::max({Hidden, Intermediate, Latent::widest, Experts::widest});
   static constexpr int deepest = std::max(Hidden, Latent::deepest);

@@ -53,7 +53,7 @@ struct architecture<model::deepseek_v3> {
   using of = deepseek_v3<R.model.vocab, R.model.hidden, R.model.layers, R.model.dense_layers, R.model.intermediate,
                          R.model.positions, R.model.tied, latent_shape_of<R>,
                          expert_shape_of<R, nn::gate::sigmoid, R.model.normalised>, nn::bits(R.model.norm_eps),
-                         recompute_every(R.memory)>;
+                         recompute_every(R.memory), R.model.mtp_modules>;
 };
 
 /// Weights of a model's balance losses; all 0 where it has none.
@@ -73,6 +73,15 @@ constexpr nn::bias_rule bias_rule_of(Policy const& m) {
     return {float(m.bias_rate), m.bias_rule == model::bias_update::centred};
   else
     return {};
+}
+
+/// Weight of the loss of each module that predicts a further token: lambda / D of DeepSeek-V3's equation 25.
+template <class Policy>
+constexpr float further_weight_of(Policy const& m) {
+  if constexpr (requires { m.mtp_weight; })
+    return m.mtp_modules > 0 ? float(m.mtp_weight / m.mtp_modules) : 0.f;
+  else
+    return 0;
 }
 
 /// Whether a model policy stands for static layers, whose memory and work are known before the start.

@@ -36,6 +36,7 @@ struct micro_batch {
   balance_weights balance{};        ///< of routed experts
   float balance_seed = 0;           ///< scale / sequences of the step; 0: nothing balances
   double* balance_loss = nullptr;   ///< one sum for each sample, over layers and micro-batches; null: nobody asks
+  float further_weight = 0;         ///< of the loss of each module that predicts a further token, beside the model's own
   constexpr std::int64_t num_rows() const { return samples * sequence; }
 };
 

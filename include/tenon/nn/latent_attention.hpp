@@ -121,6 +121,7 @@ struct latent_attention {
     x.template rotary_pairs<key_dim, Turned>(b, s.dx.q, +1);
     x.template rotary_pairs<Turned, Turned>(b, shared, +1);
     if constexpr (M == mode::decode) {
+      x.keep_latents(b, s.kv.latent, s.kv.shared_key);
       x.barrier();  // latents of other members' rows
       x.template latent_decode<Heads, Nope, Turned, Value>(b, s.dx.q, p.kv_b_proj.weight, s.kv.latent, s.kv.shared_key,
                                                            s.dw.mixed, score_factor);

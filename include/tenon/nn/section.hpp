@@ -21,6 +21,7 @@ struct section_list {
   static constexpr int size = sizeof...(Sections);
   static constexpr std::int64_t elements = (std::int64_t{0} + ... + Sections::size);
   static constexpr std::int64_t parameters = (std::int64_t{0} + ... + Sections::parameters);
+  static constexpr int blocks = (0 + ... + Sections::count);
   /// Elements before section `index`.
   static constexpr std::int64_t offset(int index) {
     std::array<std::int64_t, sizeof...(Sections)> const sizes{Sections::size...};
@@ -29,6 +30,19 @@ struct section_list {
     return total;
   }
 };
+
+namespace detail {
+template <class Done, class... Sections>
+struct listed {
+  using type = Done;
+};
+template <class... Done, class First, class... Rest>
+struct listed<section_list<Done...>, First, Rest...>
+    : listed<std::conditional_t<First::count <= 0, section_list<Done...>, section_list<Done..., First>>, Rest...> {};
+}  // namespace detail
+/// The sections that have any block.
+template <class... Sections>
+using list_sections = typename detail::listed<section_list<>, Sections...>::type;
 
 namespace detail {
 template <int I, class First, class... Rest>

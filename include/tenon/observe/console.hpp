@@ -15,7 +15,8 @@
 
 namespace tenon::observe {
 
-/// "step 1,240/8,000 15%  loss 3.2140  lr 2.98e-04  norm 0.83  41.2k tokens/s  62% of peak  12 min 04 s left".
+/// "step 1,240/8,000 15%  loss 3.2140  lr 2.98e-04  norm 0.83  41.2k tokens/s  62% of peak  12 min 04 s left"; of models
+/// with routed experts also their balance loss and the fullest expert's load, "balance 1.21e-04  load 1.38".
 inline std::string step_line(step_record const& r) {
   std::string line = "step " + grouped(r.step);
   if (r.total_steps > 0) {
@@ -25,6 +26,9 @@ inline std::string step_line(step_record const& r) {
   }
   line += "  loss " + fixed_point(r.loss, 4) + "  lr " + scientific(r.learning_rate, 2) + "  norm " +
           fixed_point(r.gradient_norm, 2);
+  if (r.mtp_loss) line += "  mtp " + fixed_point(*r.mtp_loss, 4);
+  if (r.balance_loss) line += "  balance " + scientific(*r.balance_loss, 2);
+  if (r.expert_load) line += "  load " + fixed_point(*r.expert_load, 2);
   if (r.loss_scale) line += "  scale " + short_number(*r.loss_scale);
   if (r.skipped) line += " (skipped: overflow)";
   line += "  " + short_number(r.tokens_per_second) + " tokens/s";

@@ -32,6 +32,8 @@ class json_lines {
     numbers.number("step", r.step).number("total_steps", r.total_steps).number("tokens", r.tokens);
     numbers.number("epoch", r.epoch).number("stage", r.stage).number("loss", r.loss);
     numbers.number("lr", r.learning_rate).number("grad_norm", r.gradient_norm).optional("loss_scale", r.loss_scale);
+    numbers.optional("balance_loss", r.balance_loss).optional("expert_load", r.expert_load);
+    numbers.optional("mtp_loss", r.mtp_loss);
     numbers.raw("skipped", r.skipped ? "true" : "false").number("tokens_per_sec", r.tokens_per_second);
     numbers.optional("share_of_peak", r.share_of_peak).optional("seconds_left", r.seconds_left);
     line("info",

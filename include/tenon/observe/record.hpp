@@ -20,6 +20,9 @@ struct step_record {
   double learning_rate = 0;            ///< used by this step
   double gradient_norm = 0;            ///< global, before clipping
   std::optional<double> loss_scale{};  ///< only where the precision scales its loss
+  std::optional<double> balance_loss{};  ///< of routed experts, with its weight
+  std::optional<double> expert_load{};   ///< rows of the fullest expert beside the mean, in the worst block
+  std::optional<double> mtp_loss{};      ///< of multi-token prediction, before its weight
   bool skipped = false;                ///< the gradient overflowed and the weights stayed
   double tokens_per_second = 0;
   std::optional<double> share_of_peak{};  ///< of the machine's measured peak, 0 to 1

@@ -95,6 +95,9 @@ class event_file {
     summary.message(1, number("train/grad_norm", r.gradient_norm));
     summary.message(1, number("train/tokens_per_sec", r.tokens_per_second));
     if (r.loss_scale) summary.message(1, number("train/loss_scale", *r.loss_scale));
+    if (r.balance_loss) summary.message(1, number("moe/balance_loss", *r.balance_loss));
+    if (r.expert_load) summary.message(1, number("moe/load_max_over_mean", *r.expert_load));
+    if (r.mtp_loss) summary.message(1, number("train/mtp_loss", *r.mtp_loss));
     record(event(r.step).message(5, summary));
     if (std::chrono::steady_clock::now() - flushed_ >= std::chrono::seconds(1)) flush();
   }

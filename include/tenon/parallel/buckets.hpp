@@ -13,14 +13,16 @@ struct span {
 };
 
 /// Number of a group of parameters in the order in which a backward pass completes their gradients: head, blocks from the
-/// last to the first, embedding (which a tied head shares, and which is last in both cases). Known when compiling.
+/// last to the first, embedding (which a tied head shares, and which is last in both cases). Known when compiling. Modules
+/// that predict further tokens count as blocks; they are complete a moment before the head, which all of them use.
 template <class Model>
 struct readiness {
-  static constexpr int groups = Model::layers + 2, head = 0, embedding = Model::layers + 1;
+  static constexpr int blocks = nn::sections_of<Model>::blocks;
+  static constexpr int groups = blocks + 2, head = 0, embedding = blocks + 1;
   /// Block `i` of a section.
   template <int Section>
   static constexpr int block(int i) {
-    return Model::layers - (nn::section_at<Model, Section>::first + i);
+    return blocks - (nn::section_at<Model, Section>::first + i);
   }
   /// Where the groups' gradients lie. The flat buffer holds them the other way round, so each ends where the one before it
   /// begins.

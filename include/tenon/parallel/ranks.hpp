@@ -91,7 +91,7 @@ class ranks {
   }
   /// Sums over the ranks of what their steps' losses came to.
   struct sums {
-    double loss = 0, balance = 0;
+    double loss = 0, balance = 0, further = 0;
   };
   /// By member 0, after the last pass and a barrier. A failure is kept for `settle`: an exception could not leave here.
   void finish(Engine const& engine) noexcept {
@@ -102,8 +102,9 @@ class ranks {
       times_.in_flight += reducer_.in_flight();
       ++times_.steps;
       sums_ = {};
-      for (auto const& one : group_->gather(sums{engine.loss_sum(), engine.balance_sum()}, "the end of the step"))
-        sums_.loss += one.loss, sums_.balance += one.balance;
+      for (auto const& one : group_->gather(sums{engine.loss_sum(), engine.balance_sum(), engine.further_sum()},
+                                           "the end of the step"))
+        sums_.loss += one.loss, sums_.balance += one.balance, sums_.further += one.further;
     } catch (...) {
       failure_ = std::current_exception();
     }

@@ -10,7 +10,8 @@
 namespace tenon::model {
 
 /// Scalars of a latent decoder with `routed` experts in each block that has any: embedding, head unless tied, blocks of
-/// attention, two norms and SwiGLU or router and experts, and the last norm. A router's bias is no trained scalar.
+/// attention, two norms and SwiGLU or router and experts, the last norm, and modules of multi-token prediction. A router's
+/// bias is no trained scalar.
 template <class Model>
 constexpr std::int64_t latent_decoder_parameters(Model const& m, std::int64_t routed) {
   std::int64_t const h = m.hidden, v = m.vocab, heads = m.heads, key = m.nope_dim + m.rope_dim, q = m.query_rank,
@@ -19,8 +20,10 @@ constexpr std::int64_t latent_decoder_parameters(Model const& m, std::int64_t ro
   std::int64_t const latent = h * (rank + m.rope_dim) + rank + rank * heads * (m.nope_dim + m.value_dim);
   std::int64_t const attention = query + latent + heads * m.value_dim * h + 2 * h;
   std::int64_t const experts = h * m.experts + 3 * h * inner * (routed + m.shared);
+  std::int64_t modules = 0;  // each: a block with experts, its projection, three norms
+  if constexpr (requires { m.mtp_modules; }) modules = m.mtp_modules * (attention + experts + 2 * h * h + 3 * h);
   return v * h * (m.tied ? 1 : 2) + m.layers * attention + m.dense_layers * 3 * h * m.intermediate +
-         (m.layers - m.dense_layers) * experts + h;
+         (m.layers - m.dense_layers) * experts + h + modules;
 }
 
 /// DeepSeek-V2 (arXiv 2405.04434): latent attention, and experts behind a softmax gate in all but the first blocks. No
@@ -71,7 +74,8 @@ struct deepseek_v2 {
 enum class bias_update { sign, centred };
 
 /// DeepSeek-V3 (arXiv 2412.19437): as V2, with a sigmoid gate whose bias, moved once a step without a gradient, evens out
-/// the experts' load, and a sequence-wise balance loss beside it.
+/// the experts' load, and a sequence-wise balance loss beside it. While training, modules behind the last block may predict
+/// further tokens (multi-token prediction); evaluation and generation do without them.
 struct deepseek_v3 {
   using axis = tenon::axis::model;
   static constexpr std::string_view kind = "deepseek_v3";
@@ -105,6 +109,8 @@ struct deepseek_v3 {
   bias_update bias_rule = bias_update::sign;  ///< how the router's bias moves at the end of a step
   double bias_rate = 0.001;            ///< by how much; 0: it stays
   double sequence_balance = 0.0001;    ///< weight of the sequence-wise balance loss
+  fixed<int> mtp_modules = 0;          ///< modules that predict a further token each (num_nextn_predict_layers)
+  double mtp_weight = 0.3;             ///< weight of their mean loss (lambda)
 
   /// Number of trained scalars.
   constexpr std::int64_t parameters() const { return latent_decoder_parameters(*this, experts); }

@@ -31,6 +31,7 @@ constexpr Model rehearsed(Model m) {
   bool const grouped = m.groups > 1;
   m.groups = grouped ? 4 : 1, m.chosen_groups = grouped ? 2 : 1, m.experts = 8, m.chosen = std::min<int>(m.chosen, 2);
   m.shared = std::min<int>(m.shared, 2), m.expert_intermediate = 32;
+  if constexpr (requires { m.mtp_modules; }) m.mtp_modules = std::min<int>(m.mtp_modules, 1);
   return m;
 }
 

@@ -131,7 +131,7 @@ void load_weights(checkpoint::weight_files& from, Trainer& t) {
   struct reader {
     checkpoint::weight_files* from;
     void tensor(train::file, std::string const& name, std::vector<std::int64_t> const& shape, float* to) {
-      from->read(name, shape, to);
+      if (!from->starts_anew(name)) from->read(name, shape, to);
     }
     void number(std::string const&, std::int64_t&) {}
     void number(std::string const&, double&) {}

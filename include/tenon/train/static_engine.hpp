@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "tenon/exec/activations.hpp"
@@ -18,14 +19,18 @@ class static_engine {
   using executor = exec::cpu::executor<Compute>;
 
   /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample. `balance` and `bias`: of routed
-  /// experts.
+  /// experts. `further`: weight of the loss of each module that predicts a further token.
   static_engine(std::int64_t num_rows, std::int64_t keys, int members, nn::rotation const& turn,
-                nn::balance_weights balance = {}, nn::bias_rule bias = {})
+                nn::balance_weights balance = {}, nn::bias_rule bias = {}, float further = 0)
       : num_rows_(num_rows),
         memory_(num_rows, members, keys, turn),
         places_(exec::parameter_places<Model>()),
         balance_(balance),
-        bias_(bias) {}
+        bias_(bias),
+        further_(further) {
+    for (auto const& p : places_)
+      if (p.parameter_role == nn::role::router_bias) routers_.push_back({p.offset, p.size()});
+  }
 
   std::vector<nn::parameter_place> const& places() const { return places_; }
   std::int64_t size() const { return store_.size; }  ///< elements of the flat buffers
@@ -41,12 +46,21 @@ class static_engine {
   executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member), memory_.shared()}; }
 
   /// Whether the model has losses of whole sequences beside that of each token.
-  static constexpr bool balances = requires(typename Model::template saved<Compute> s) { s.balance_loss; };
+  static constexpr bool balances = requires(typename Model::template saved<Compute> s) { s.balance_loss.data; };
+  /// Modules that predict further tokens.
+  static constexpr int modules = [] {
+    if constexpr (requires { Model::modules; })
+      return Model::modules;
+    else
+      return 0;
+  }();
 
   void clear_loss(executor& x) const {
     nn::clear_tiles(x, memory_.saved.head.loss, num_rows_);
     if constexpr (balances)
       x.rows(num_rows_, [&](auto first, auto last) { std::fill_n(memory_.saved.balance_loss.row(first), last - first, 0.); });
+    if constexpr (modules > 0)
+      for (auto const& m : memory_.saved.further) nn::clear_tiles(x, m.loss, num_rows_);
   }
   /// Sum of the sequences' balance losses since `clear_loss`, over layers, each with its weight.
   double balance_sum() const {
@@ -57,6 +71,25 @@ class static_engine {
   }
   /// Sum of -log p over the rows with a target since `clear_loss`, in the order of the rows.
   double loss_sum() const { return nn::sum_of_tiles(memory_.saved.head.loss, num_rows_); }
+
+  /// The same of the modules that predict further tokens, the mean over them.
+  double further_sum() const {
+    double total = 0;
+    if constexpr (modules > 0)
+      for (auto const& m : memory_.saved.further) total += nn::sum_of_tiles(m.loss, num_rows_) / modules;
+    return total;
+  }
+  /// Rows of the fullest expert beside the mean over experts, in the block where that is largest; 0 where no router counts
+  /// its rows. Of the whole step, once its gradients are summed.
+  double expert_load() const {
+    double most = 0;
+    for (auto const& [first, experts] : routers_) {
+      float const *const rows = gradient() + first, *const end = rows + experts;
+      double const total = std::accumulate(rows, end, 0.0);
+      if (total > 0) most = std::max(most, *std::max_element(rows, end) * double(experts) / total);
+    }
+    return most;
+  }
 
   /// `seed`: scale / tokens of the step that have a target; `b.balance_seed`: scale / sequences of the step.
   void forward_backward(executor& x, nn::micro_batch b, float seed, bool first) const {
@@ -70,6 +103,7 @@ class static_engine {
       bool const any = balance_.expert != 0 || balance_.device != 0 || balance_.exchange != 0;
       b.balance = balance_, b.balance_seed = any ? b.balance_seed : 0;
     }
+    b.further_weight = further_;
     auto&& store = over(store_);
     Model::forward_backward(x, store, b, memory_.saved, memory_.scratch, seed, first);
   }
@@ -91,6 +125,11 @@ class static_engine {
   std::vector<nn::parameter_place> places_;
   nn::balance_weights balance_;
   nn::bias_rule bias_;
+  float further_;
+  struct counts {
+    std::int64_t first, experts;
+  };
+  std::vector<counts> routers_;  ///< where each router's rows of its experts are counted, in the gradient
 };
 
 }  // namespace tenon::train

@@ -74,11 +74,15 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
     auto const all = t.ranks().settle(report.gradient_norm);
     report.total = {all.loss, report.count};
     report.balance = all.balance / double(r.batch.global.count);
+    report.further = all.further / double(report.count > 0 ? report.count : 1);
   } else {
     report.total = {engine.loss_sum(), report.count};
     if constexpr (requires { engine.balance_sum(); })
       report.balance = engine.balance_sum() / double(r.batch.global.count);
+    if constexpr (requires { engine.further_sum(); })
+      report.further = engine.further_sum() / double(report.count > 0 ? report.count : 1);
   }
+  if constexpr (requires { engine.expert_load(); }) report.expert_load = engine.expert_load();
   report.loss = mean_loss(report.total);
   report.skipped = !std::isfinite(report.gradient_norm);
   bool lost = report.skipped;

@@ -27,7 +27,13 @@ struct engine_for {
   using type = static_engine<models::of_recipe<R>, models::compute_of<R>>;
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t num_rows, int members) {
-    return {num_rows, r.batch.sequence.count, members, models::rotation_of(r.model), models::balance_of(r.model), models::bias_rule_of(r.model)};
+    return {num_rows,
+            r.batch.sequence.count,
+            members,
+            models::rotation_of(r.model),
+            models::balance_of(r.model),
+            models::bias_rule_of(r.model),
+            models::further_weight_of(r.model)};
   }
 };
 

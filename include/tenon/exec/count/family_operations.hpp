@@ -8,12 +8,31 @@
 
 namespace tenon::exec::count {
 
-/// Operations of latent attention and routed experts, on paper. `X`: the counting executor, which adds them up.
+/// Operations of latent attention, routed experts and multi-token prediction, on paper. `X`: the counting executor, which adds them up.
 /// Experts are counted as if rows were spread evenly; how they are changes no byte and no operation, only which expert
 /// does it.
 template <class X>
 class family_operations {
  public:
+  constexpr void next_row(nn::micro_batch const& b, nn::rows<std::int32_t, 1>, nn::rows<std::int32_t, 1>) {
+    self().pass(0, 20 * b.num_rows());
+  }
+  template <class T, int N>
+  constexpr void widen(std::int64_t n, nn::rows<T, N>, nn::rows<float, N>) {
+    self().pass(0, (4 + std::int64_t(sizeof(T))) * n * N);
+  }
+  template <int Half, class T, int N>
+  constexpr void place(std::int64_t n, nn::rows<T, N>, nn::rows<T, 2 * N>) {
+    self().pass(0, 2 * std::int64_t(sizeof(T)) * n * N);
+  }
+  template <int Half, class T, int N>
+  constexpr void take(std::int64_t n, nn::rows<T, 2 * N>, nn::rows<T, N>) {
+    self().pass(0, 2 * std::int64_t(sizeof(T)) * n * N);
+  }
+  template <class T, int Rank, int Turned>
+  constexpr void keep_latents(nn::micro_batch const& b, nn::rows<T, Rank>, nn::rows<T, Turned>) {
+    if (b.cache_row != nullptr) self().pass(0, 2 * std::int64_t(sizeof(T)) * b.num_rows() * (Rank + Turned));
+  }
   template <int Width, int Turned, class T, int N>
   constexpr void rotary_pairs(nn::micro_batch const& b, nn::rows<T, N>, int) {
     auto const turned = b.num_rows() * (N / Width) * Turned;

@@ -3,7 +3,7 @@
 #include "tenon/nn/context.hpp"
 #include "tenon/nn/views.hpp"
 
-/// What latent attention asks of the executor beside products and norms.
+/// What latent attention and multi-token prediction ask of the executor beside products and norms.
 namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 
 /// Turns neighbours (2j, 2j + 1) of `Turned` values in place; `sign` -1 turns back.
@@ -48,6 +48,33 @@ inline void latent_row(T const* q, T const* up, T const* latent, T const* shared
 template <class X>
 class latent_operations {
  public:
+  /// What the row behind each row is given and predicts, where that is in the same document; else the row's own token and
+  /// -1. Reads all members' rows.
+  void next_row(nn::micro_batch const& b, nn::rows<std::int32_t, 1> tokens, nn::rows<std::int32_t, 1> targets) const {
+    self().rows(b.num_rows(), [&](auto first, auto last) {
+      for (auto i = first; i < last; ++i) {
+        bool const there = (i + 1) % b.sequence != 0 && b.document_start[i + 1] == b.document_start[i];
+        tokens.data[i] = b.tokens[there ? i + 1 : i], targets.data[i] = there ? b.targets[i + 1] : -1;
+      }
+    });
+  }
+  template <class T, int N>
+  void widen(std::int64_t n, nn::rows<T, N> in, nn::rows<float, N> out) const {
+    self().rows(n, [&](auto first, auto last) { cpu::widen(in.row(first), out.row(first), (last - first) * N); });
+  }
+  /// Half `Half` of the columns of `out`, or of `in`.
+  template <int Half, class T, int N>
+  void place(std::int64_t n, nn::rows<T, N> in, nn::rows<T, 2 * N> out) const {
+    self().rows(n, [&](auto first, auto last) {
+      for (auto i = first; i < last; ++i) std::copy_n(in.row(i), N, out.row(i) + Half * N);
+    });
+  }
+  template <int Half, class T, int N>
+  void take(std::int64_t n, nn::rows<T, 2 * N> in, nn::rows<T, N> out) const {
+    self().rows(n, [&](auto first, auto last) {
+      for (auto i = first; i < last; ++i) std::copy_n(in.row(i) + Half * N, N, out.row(i));
+    });
+  }
   /// Turns the last `Turned` of each `Width` columns by the row's position.
   template <int Width, int Turned, class T, int N>
   void rotary_pairs(nn::micro_batch const& b, nn::rows<T, N> r, int sign) const {
@@ -123,6 +150,17 @@ class latent_operations {
           {d_out.row(row) + head * Value, Heads * Value}, score_factor / std::sqrt(float(dim)), self().workspace());
     });
   }
+  /// Of several texts (`cache_row`): the newest latents and shared keys, which came in behind all texts, go to their places.
+  template <class T, int Rank, int Turned>
+  void keep_latents(nn::micro_batch const& b, nn::rows<T, Rank> latent, nn::rows<T, Turned> shared) const {
+    if (b.cache_row == nullptr) return;
+    self().rows(b.num_rows(), [&](auto first, auto last) {
+      for (auto i = first; i < last; ++i) {
+        std::copy_n(latent.row(b.past + i), Rank, latent.row(b.cache_row[i]));
+        std::copy_n(shared.row(b.past + i), Turned, shared.row(b.cache_row[i]));
+      }
+    });
+  }
   /// The same result for the batch's rows after `past` cached ones, out of latents and shared keys alone; `up` is the
   /// matrix that would expand a latent into kv. Reads all members' rows.
   template <int Heads, int Nope, int Turned, int Value, class T, int Rank, nn::role R, nn::initializer I, int D>
@@ -132,9 +170,12 @@ class latent_operations {
     constexpr int dim = Nope + Turned, both = Nope + Value;
     static_assert(2 * Rank + Turned <= attention_workspace(1, dim) - 1, "two rows of latents fit into the workspace of attention (rules::latent_fields_given)");
     self().tasks(b.num_rows() * Heads, [&](std::int64_t t) {
-      auto const i = t / Heads, head = t % Heads, sample = i / b.sequence * b.sequence;
+      auto const i = t / Heads, head = t % Heads;
+      bool const several = b.cache_row != nullptr;
+      auto const sample = several ? 0 : i / b.sequence * b.sequence,
+                 end = several ? b.cache_row[i] + 1 : b.past + i - sample + 1;
       latent_row<Nope, Turned, Value, Rank>(q.row(i) + head * dim, up.data + head * both * Rank, latent.row(sample),
-                                            shared.row(sample), b.document_start[i], b.past + i - sample + 1,
+                                            shared.row(sample), b.document_start[i], end,
                                             score_factor / std::sqrt(float(dim)), out.row(i) + head * Value,
                                             self().workspace());
     });

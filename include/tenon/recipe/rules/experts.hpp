@@ -129,6 +129,32 @@ struct router_in_range : rule<layer::numbers, axis::model> {
   }
 };
 
-using expert_rules = list<latent_fields_given, experts_given, groups_fit, router_in_range>;
+struct mtp_in_range : rule<layer::numbers, axis::model, axis::batch> {
+#define TENON_TEXT                                                                                                \
+  "[tenon.mtp_in_range] model.mtp_modules must be from 0 to batch.sequence - 2, since the k-th module predicts "  \
+  "k tokens beyond the next one and needs so many in a sample, and model.mtp_weight not negative. Write "        \
+  ".mtp_modules = 1, .mtp_weight = 0.3 as DeepSeek-V3 does, or leave both out to train without"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = std::same_as<model_of<R>, model::deepseek_v3>;
+  template <class R>
+  static constexpr bool holds(R const& r, known = {}) {
+    auto const& m = r.model;
+    return m.mtp_modules >= 0 && m.mtp_weight >= 0 &&
+           (m.mtp_modules == 0 || r.batch.sequence.count < 1 || m.mtp_modules < r.batch.sequence.count - 1);
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"model.mtp_modules", r.model.mtp_modules}, finding{"model.mtp_weight", r.model.mtp_weight},
+                      finding{"batch.sequence", r.batch.sequence}};
+  }
+};
+
+using expert_rules = list<latent_fields_given, experts_given, groups_fit, router_in_range, mtp_in_range>;
 
 }  // namespace tenon::rules
