@@ -240,9 +240,10 @@ inline constexpr bool matrix = false;
 #endif
 
 /// Where the golden files are: those of the repository, or under --live files that transformers writes now, with every
-/// gradient in full.
+/// gradient in full. TENON_PARITY_FILES names a directory that holds such files already.
 inline std::filesystem::path const& directory() {
   static std::filesystem::path const where = [] {
+    if (auto const* const given = std::getenv("TENON_PARITY_FILES")) return std::filesystem::path(given);
     if (live::off()) return std::filesystem::path(__FILE__).parent_path().parent_path() / "golden";
     auto const fresh = std::filesystem::temp_directory_path() / ("tenon-parity-" + std::to_string(::getpid()));
     std::filesystem::create_directories(fresh);
@@ -256,7 +257,7 @@ struct remove_fresh_files {
   remove_fresh_files() { directory(); }  // made before, so that it is still there at the end
   ~remove_fresh_files() {
     std::error_code ignored;
-    if (!live::off()) std::filesystem::remove_all(directory(), ignored);
+    if (!live::off() && std::getenv("TENON_PARITY_FILES") == nullptr) std::filesystem::remove_all(directory(), ignored);
   }
 };
 
