@@ -11,6 +11,7 @@ live=$root/tests/live
 work=$root/build/live-models  # always the same, so that the programs are built once
 rm -rf "$work"
 mkdir -p "$work"
+export TQDM_DISABLE=1
 passed=0 failed=0
 
 check() {  # check NAME COMMAND...: a line, and what it printed where it failed
