@@ -161,6 +161,12 @@ TEST("DeepSeek-V2 and V3 as transformers 5.24 writes them") {
   with_one.mtp_modules = 1;
   EXPECT_EQ(deploy::config_json(with_one, "float32", json::object())["num_nextn_predict_layers"], 1);
   EXPECT_EQ(deploy::without_modules(with_one).mtp_modules.get(), 0);
+  auto scaled = want;  // what is exported, in both dialects, is read again
+  scaled.rope_scaling = {.type = model::rope_type::yarn, .factor = 4, .original = 32, .mscale = 1, .mscale_all_dim = 1};
+  auto both = json::parse(deploy::config_json(scaled, "float32", json::object()).dump());
+  EXPECT(deploy::differing_fields(deploy::parse_config<V3>(both, "c").model, scaled).empty());
+  both["rope_scaling"]["factor"] = 8;
+  EXPECT_THROWS_WITH(deploy::parse_config<V3>(both, "c"), "say different things");
   auto const written = json::parse(deploy::config_json(want, "float32", json::object()).dump());
   EXPECT(deploy::differing_fields(deploy::parse_config<V3>(written, "c").model, want).empty());
   for (auto const& [key, value] :

@@ -17,7 +17,8 @@ namespace tenon::deploy {
 template <class Model>
 struct family;
 
-/// Rotary base and scaling, from either dialect: `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`.
+/// Rotary base and scaling, from either dialect: `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`; where
+/// both are there, as in what tenon exports, they must agree.
 struct rope_config {
   double theta = 10000.0;
   nlohmann::json scaling;  ///< null, or the object with `rope_type` (older files: `type`)
@@ -26,22 +27,28 @@ inline rope_config read_rope(config_reader& in) {
   rope_config rope;
   auto const parameters = in.value("rope_parameters");
   rope.theta = in.number_or("rope_theta", rope.theta);
-  rope.scaling = in.value("rope_scaling");
+  auto const named = [](nlohmann::json scaling) {  // older files: `type`
+    if (scaling.is_object() && scaling.contains("type")) {
+      if (!scaling.contains("rope_type")) scaling["rope_type"] = scaling["type"];
+      scaling.erase("type");
+    }
+    return scaling;
+  };
+  rope.scaling = named(in.value("rope_scaling"));
   if (!parameters.is_null()) {
-    if (!parameters.is_object() || !rope.scaling.is_null()) in.refuse("rope_parameters", "is not an object of its own");
+    if (!parameters.is_object()) in.refuse("rope_parameters", "is not an object");
     if (parameters.contains("rope_theta")) {
       if (!parameters["rope_theta"].is_number()) in.refuse("rope_parameters.rope_theta", "is not a number");
       rope.theta = parameters["rope_theta"].get<double>();
     }
-    rope.scaling = parameters;
-    rope.scaling.erase("rope_theta");
+    auto own = named(parameters);
+    own.erase("rope_theta");
+    if (!rope.scaling.is_null() && rope.scaling != own)
+      in.refuse("rope_parameters", "and rope_scaling say different things: " + own.dump() + " and " + rope.scaling.dump());
+    rope.scaling = own;
   }
   if (!rope.scaling.is_null()) {
     if (!rope.scaling.is_object()) in.refuse("rope_scaling", "is not an object");
-    if (rope.scaling.contains("type")) {
-      if (!rope.scaling.contains("rope_type")) rope.scaling["rope_type"] = rope.scaling["type"];
-      rope.scaling.erase("type");
-    }
     auto const type = rope.scaling.value("rope_type", nlohmann::json("default"));
     if (!type.is_string()) in.refuse("rope_scaling.rope_type", "is not a text");
     if (type == "default") {
