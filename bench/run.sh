@@ -5,6 +5,8 @@
 #   --split [W]    where the time of a workload's step goes (bench/split)
 #   --gemm         the step with each matrix product that can be had here (bench/gemm.py); ./tenon doctor reads the result
 #   --tokenizer    encoding beside Python's tokenizers and tiktoken, ids compared (bench/data/tokenizer.py)
+#   --gpu          the step of two shapes on a GPU; with --peers beside PyTorch eager and torch.compile there (bench/gpu)
+#   --ranks [N]    the quickstart's first 40 steps on one rank and on N (2) of this machine (bench/ranks.py)
 #   --zero         instructions of the generic step against the same kernels called by hand (bench/zero)
 # TENON_BENCH_PYTHON: a Python with torch, numpy, safetensors (matplotlib for the chart), to do without the download.
 bench_usage() {
@@ -14,17 +16,26 @@ bench_usage() {
 ./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
 ./tenon bench --gemm [--rounds N] [--seconds S] [--threads N]
 ./tenon bench --tokenizer [--rounds N]
+./tenon bench --gpu [--peers] [--rounds N]
+./tenon bench --ranks [N]
 ./tenon bench --zero
 Workloads: w0, w1, w1b, w2, w4, quickstart, decode.   --peers downloads Python torch (5 GB) unless TENON_BENCH_PYTHON has it.
 END
 }
 
 run_bench() {
-  local peers='' kernels='' zero='' gemm='' split='' tokenizer='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
+  local peers='' gpu='' kernels='' zero='' gemm='' split='' tokenizer='' blas=mkl out=$build/bench/results google=() options=() command="./tenon bench${*:+ $*}"
   while [ $# -gt 0 ]; do
     case $1 in
       --peers) peers=1 ;;
       --kernels) kernels=1 ;;
+      --gpu) gpu=1 ;;
+      --ranks)
+        local ranks=2
+        case ${2:-} in [1-9]*) ranks=$2 ;; esac
+        python3 "$root/bench/ranks.py" --tenon "$root/tenon" --dir "$build/bench-ranks" --ranks "$ranks"
+        return
+        ;;
       --zero) zero=1 ;;
       --gemm) gemm=1 ;;
       --tokenizer) tokenizer=1 ;;
@@ -66,6 +77,8 @@ run_bench() {
     run_kernels
   elif [ -n "$tokenizer" ]; then
     run_tokenizer
+  elif [ -n "$gpu" ]; then
+    run_gpu
   elif [ -n "$split" ]; then
     make_target bench bench_split
     exec 9>&-
@@ -99,6 +112,19 @@ run_gemm() {  # a build for each product: what a program calls is decided when i
   exec 9>&-
   case " $* " in *' --threads '*) ;; *) set -- "$@" --threads "$(nproc)" ;; esac
   python3 "$root/bench/gemm.py" "${programs[@]}" --out "$build/bench-gemm/milliseconds.txt" "$@"
+}
+
+run_gpu() {
+  local with=()
+  nvcc_found || die "there is no nvcc, and without it nothing is built for a GPU; install NVIDIA's CUDA toolkit, or point TENON_NVCC to its nvcc"
+  make_target bench bench_gpu
+  exec 9>&-
+  [ -n "$(nvidia-smi -L 2>/dev/null)" ] || die "the benchmark is built ($build/bench/bench/bench_gpu), and no GPU was found to run it on; look at nvidia-smi"
+  if [ -n "$peers" ]; then
+    [ -n "${TENON_BENCH_PYTHON:-}" ] || { room 12; venv benchenv numpy safetensors matplotlib torch==2.13.0; }
+    with=(--python "${TENON_BENCH_PYTHON:-$build/benchenv/bin/python}")
+  fi
+  python3 "$root/bench/gpu/gpu.py" --program "$build/bench/bench/bench_gpu" --dir "$build/bench/gpu" "${with[@]}" "${options[@]}"
 }
 
 run_kernels() {

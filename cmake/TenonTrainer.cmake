@@ -1,8 +1,9 @@
-# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL])
+# tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL] [CUDA])
 #   NAME        the program: one small unit that runs the recipe SYMBOL (default: the header's name)
 #               RANKS n: on several ranks. A recipe of one process becomes one of n (tenon::on_ranks); for a recipe that says
 #               parallel::ddp itself, any n
 #               REHEARSAL: the small run of the same types (R.rehearsal()), called SYMBOL_rehearsal
+#               CUDA: for a recipe whose target is a GPU; needs the component cuda, which is nvcc
 #   NAME_check  compiles the recipe alone, without LibTorch, first: its errors come in about a second, before anything big
 include_guard(GLOBAL)
 option(TENON_PCH "Trainers share one precompiled header" ON)
@@ -22,12 +23,18 @@ function(tenon_precompiled out)
 endfunction()
 
 function(tenon_add_trainer name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "REHEARSAL" "RECIPE;SYMBOL;MAIN;RANKS" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "REHEARSAL;CUDA" "RECIPE;SYMBOL;MAIN;RANKS" "")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_RECIPE)
-    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL])")
+    message(FATAL_ERROR "tenon_add_trainer(${name} ...): write tenon_add_trainer(NAME RECIPE header.hpp [SYMBOL name] [MAIN main.cpp] [RANKS n] [REHEARSAL] [CUDA])")
   endif()
   if(NOT TARGET tenon::train)
     message(FATAL_ERROR "tenon_add_trainer(${name} ...): a trainer needs the component train; write find_package(tenon REQUIRED COMPONENTS train)")
+  endif()
+  if(arg_CUDA)
+    tenon_component(cuda problem)
+    if(problem)
+      message(FATAL_ERROR "the trainer ${name} is for a GPU: ${problem}; or give its recipe target::native{}")
+    endif()
   endif()
   get_filename_component(header "${arg_RECIPE}" ABSOLUTE)
   if(NOT EXISTS "${header}")
@@ -39,6 +46,11 @@ function(tenon_add_trainer name)
   set(dir "${CMAKE_CURRENT_BINARY_DIR}/tenon_${name}")  # never the program's own path
   set(parallel "")
   set(derived "")
+  if(arg_CUDA)
+    set(cuda "#include <tenon/cuda.hpp>\n")
+  else()
+    set(cuda "")
+  endif()
   if(arg_REHEARSAL)
     string(REGEX REPLACE "^.*::" "" short "${arg_SYMBOL}")
     string(APPEND derived "inline constexpr auto ${short}_rehearsal = tenon::rehearse(::${arg_SYMBOL});\n")
@@ -65,12 +77,15 @@ function(tenon_add_trainer name)
   else()
     set(main "${dir}/main.cpp")
     file(CONFIGURE OUTPUT "${main}" @ONLY CONTENT "#include <tenon/tenon.hpp>
-@parallel@#include \"@header@\"
+@parallel@@cuda@#include \"@header@\"
 @derived@int main(int argc, char** argv) { return tenon::run<@arg_SYMBOL@>(argc, argv); }
 ")
   endif()
   add_executable(${name} "${main}")
   target_link_libraries(${name} PRIVATE tenon::train)
+  if(arg_CUDA)
+    target_link_libraries(${name} PRIVATE tenon::cuda)
+  endif()
   add_dependencies(${name} ${name}_check)
   tenon_precompiled(pch)
   if(pch)

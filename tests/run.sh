@@ -1,7 +1,7 @@
 # Sourced by ../tenon: run_tests [SUITE...] [--live] [--trials] (the long trials of ranks). A suite is a room with tests, compile_fail, zero, clang, package or bench.
 # Prints one line a suite, and last, alone on a line: "N passed, N failed".
 
-rooms=(core recipe legality plan data observe checkpoint nn models parity exec optim train ranks app deploy docs proof)
+rooms=(core recipe legality plan data observe checkpoint nn models parity exec cuda optim train ranks app deploy docs proof)
 torch_free=" core recipe legality plan data observe checkpoint docs "
 passed=0 failed=0 budget_used=0
 
@@ -47,6 +47,44 @@ ctest_suite() {
   bad=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed.*/\1/p' "$out")
   if [ -z "$total" ] || [ "$total" -eq 0 ]; then total=1 bad=1; fi
   suite_ok=$((total - bad)) suite_bad=$bad suite_log=$out
+}
+
+# The kernels on the emulated GPU; then, where there is nvcc, the same tests compiled and linked for a real one, and run where
+# there is one, under Compute Sanitizer, too.
+cuda_suite() {
+  local ok bad logs=$log/test-cuda-all.log note='no nvcc was found: nothing was compiled for a GPU' code=0 out line target=test_cuda_link program
+  [ -z "$(nvidia-smi -L 2>/dev/null)" ] || target=test_cuda_gpu
+  program=$build/release/tests/$target
+  doctest_suite cuda release cuda
+  ok=$suite_ok bad=$suite_bad
+  cat "$suite_log" >"$logs"
+  if grep -q '^TENON_NVCC:FILEPATH=/' "$build/release/CMakeCache.txt"; then
+    if cmake --build "$build/release" --target "$target" >>"$logs" 2>&1; then
+      ok=$((ok + 1))
+      out=$("$program" --no-colors=true 2>&1) || code=$?
+      printf '%s\n' "$out" >>"$logs"
+      if [ "$code" -eq 77 ] && [ "$(wc -l <<<"$out")" -eq 1 ] && [[ $out == 'no GPU was found'* ]]; then
+        ok=$((ok + 1)) note=$out
+      else
+        line=$(sed -n 's/^\[doctest\] test cases: *\([0-9]*\) *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\2 \3/p' <<<"$out" | tail -n 1)
+        note=$(head -n 1 <<<"$out")
+        [ -n "$line" ] || line='0 1'  # it ended before doctest could count
+        ok=$((ok + ${line% *})) bad=$((bad + ${line#* } + (code != 0 && ${line#* } == 0)))
+        if has compute-sanitizer; then
+          if compute-sanitizer --error-exitcode 1 "$program" >>"$logs" 2>&1; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+        fi
+      fi
+    else
+      bad=$((bad + 1)) note='it does not compile or link for a GPU'
+    fi
+  fi
+  if [ -n "${live:-}" ] && grep -q '^TENON_NVCC:FILEPATH=/' "$build/release/CMakeCache.txt"; then  # whole trainers
+    doctest_suite cuda_trainer release cuda_trainer
+    ok=$((ok + suite_ok)) bad=$((bad + suite_bad))
+    cat "$suite_log" >>"$logs"
+  fi
+  echo "cuda: $note" >>"$logs"
+  suite_ok=$ok suite_bad=$bad suite_log=$logs
 }
 
 # The product of policies without LibTorch, then the trainers of its covering set, or of all legal combinations (--full).
@@ -149,6 +187,7 @@ run_tests() {
       clang) clang_suite ;;
       legality) legality_suite ;;
       parity) parity_suite ;;
+      cuda) cuda_suite ;;
       *)
         compgen -G "$root/tests/$room/*.cpp" >/dev/null || continue
         doctest_suite "$room" release "$room"
@@ -157,6 +196,7 @@ run_tests() {
     verdict "$room" "$suite_ok" "$suite_bad" "$since" "$suite_log"
     [ "$room" != compile_fail ] || messages_text
     [ "$room" != parity ] || sed -n -e 's/^parity: /               /p' -e 's/^\([0-9]* exported\)/               \1/p' "$suite_log"
+    [ "$room" != cuda ] || sed -n 's/^cuda: /               /p' "$suite_log"
     [ "$room" != legality ] || sed -n 's/^legality: /               /p' "$suite_log"
   done
   if [ -n "$live" ] && [[ " ${suites[*]} " == *" app "* ]]; then  # last, by ./tenon's own commands, which wait for this lock

@@ -17,6 +17,7 @@ import time
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("dir")
 parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+parser.add_argument("--device", default="cpu", help="cuda: bf16 under autocast, masters in fp32")
 parser.add_argument("--compile", choices=["default", "max-autotune"], help="the mode of torch.compile (default: eager)")
 args = parser.parse_args()
 start = time.perf_counter()
@@ -119,6 +120,7 @@ class Decoder(nn.Module):
 
 model = Decoder()
 model.load_state_dict(load_file(os.path.join(args.dir, "weights.safetensors")), strict=True)
+model.to(args.device)
 assert sum(p.numel() for p in model.parameters()) == spec["parameters"]
 matrices = [p for p in model.parameters() if p.dim() == 2]
 norms = [p for p in model.parameters() if p.dim() == 1]  # as by their role: no decay
@@ -126,12 +128,16 @@ optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": spec["weight
                               lr=spec["rates"][0], betas=(spec["beta1"], spec["beta2"]), eps=spec["epsilon"], fused=True)
 ids = np.fromfile(os.path.join(args.dir, "batches.bin"), dtype=np.int32).reshape(-1, spec["samples"], spec["sequence"] + 1)
 ids = torch.from_numpy(ids.astype(np.int64))
-batches = [(b[:, :-1].contiguous(), b[:, 1:].contiguous()) for b in ids]
+batches = [(b[:, :-1].contiguous().to(args.device), b[:, 1:].contiguous().to(args.device)) for b in ids]
 steps = 0
 pinned = []
 
 
 def loss_of(tokens, targets):
+    if args.device != "cpu":
+        with torch.autocast(args.device, dtype=torch.bfloat16):
+            logits = model(tokens)
+        return F.cross_entropy(logits.float().view(-1, spec["vocab"]), targets.view(-1))
     return F.cross_entropy(model(tokens).view(-1, spec["vocab"]), targets.view(-1))
 
 
@@ -198,6 +204,8 @@ def product():
 
 
 def peak_megabytes():
+    if args.device != "cpu":
+        return torch.cuda.max_memory_allocated() / 1048576
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 

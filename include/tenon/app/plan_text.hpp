@@ -31,7 +31,7 @@ std::string recipe_text(Recipe const& r, steps total) {
   };
   all += "\ndtypes      " + dtype("weights", d.parameter) + dtype("compute", d.compute) + dtype("master", d.master) +
          dtype("moments", d.moment) + dtype("gradients", d.gradient) + dtype("reduction", d.reduce) +
-         dtype("logits", d.logits) + "\n";
+         dtype("logits", d.logits) + (r.target.facts().device == device_kind::cuda && d.compute == tenon::dtype::fp32 ? "products fp32 (not TF32)" : "") + "\n";
   if (!decltype(Recipe::data)::resumes_exactly)
     all += "resume      not exact: the source is read in sequence, and goes on with what comes next\n";
   if (total.count > 0) {

@@ -149,6 +149,21 @@ void print_end(Trainer& trainer, Host& host, outputs& out, run_text const& text,
               facts.run.c_str(), sample.empty() ? "" : ", sample.txt");
 }
 
+/// What the launch knows of the machine and its GPUs. `needed`: bytes of all ranks here.
+template <auto const& R>
+rules::known launched_on(std::int64_t needed, std::string_view missing) {
+  rules::known k{.needed = bytes{needed}, .present = machine_memory(), .launched = true, .missing = missing};
+  using place = train::engine_place<R>;
+  if constexpr (place::is_device) {
+    k.gpus = place::present(), k.local_rank = place::index(), k.present = bytes{0};
+    if (k.local_rank < k.gpus) {
+      auto const f = place::facts();
+      k.gpu_capability = f.capability, k.present = bytes{f.memory};
+    }
+  }
+  return k;
+}
+
 /// What all ranks of a run must have in common before they begin. Throws tenon::error, the same on all.
 template <class Recipe, class Company>
 void compare_starts(Recipe const& r, checkpoint::machine_facts const& m, Company& company) {
@@ -164,12 +179,12 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   require_isa();
   int const threads = company.threads(c.threads);
   std::string const missing = missing_path(r, c);
-  require_launch(r, {.needed = bytes{plan_or_nothing<R>(threads).total() * company.size() / company.hosts()},
-                     .present = machine_memory(),
-                     .launched = true,
-                     .missing = missing});
+  require_launch(r, launched_on<R>(plan_or_nothing<R>(threads).total() * company.size() / company.hosts(), missing));
   run_facts facts;
   facts.machine = machine_facts(threads);
+  if constexpr (train::trainer<R>::on_device) {
+    facts.machine.blas = "cuBLASLt on " + train::engine_place<R>::facts().name;
+  }
   facts.machine.ranks = company.size();
   compare_starts(r, facts.machine, company);
   facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);

@@ -122,8 +122,9 @@ class session {
     if constexpr (requires { requires (Trainer::engine_type::modules > 0); }) r.mtp_loss = s.further;
     r.skipped = s.skipped;
     r.tokens_per_second = double(s.count) / took;
-    if (facts_.step_flops > 0 && TENON_NATIVE_GFLOPS > 0)
-      r.share_of_peak = double(facts_.step_flops) / took / (double(TENON_NATIVE_GFLOPS) * 1e9);
+    double peak = double(TENON_NATIVE_GFLOPS);  // as measured; of a GPU, as published
+    if constexpr (train::on_a_device<Trainer>) peak = t.recipe().target.facts().rate(Trainer::precision::compute);
+    if (facts_.step_flops > 0 && peak > 0) r.share_of_peak = double(facts_.step_flops) / took / (peak * 1e9);
     r.seconds_left = mean * double(t.total().count - p.step);
     if (batch.at.stage != stage_) {
       if (stage_ >= 0) out_->say(p.step, "stage " + std::to_string(batch.at.stage + 1) + " of the curriculum begins");
@@ -137,9 +138,11 @@ class session {
     step_ended_ = clock::now();
   }
 
-  bool evaluate_due(Trainer& t) const {
+  bool evaluate_due(Trainer& t) const { return evaluate_due(t, t.progress().step); }
+  /// Whether an evaluation is due after `step`; on a GPU it may not be reported yet.
+  bool evaluate_due(Trainer& t, std::int64_t step) const {
     auto const every = t.recipe().observe.evaluate_every.get().count;
-    return every > 0 && t.progress().step % every == 0;
+    return every > 0 && step % every == 0;
   }
   /// Held-out loss beside the baselines; an interruption ends it early and nothing is recorded. Of a mixture: over the
   /// held-out sides of all sources, one behind the other (of each the first samples, up to its share of
@@ -190,11 +193,12 @@ class session {
            " bits/byte";
   }
 
-  bool save_due([[maybe_unused]] Trainer& t) const {
+  bool save_due(Trainer& t) const { return save_due(t, t.progress().step); }
+  bool save_due([[maybe_unused]] Trainer& t, [[maybe_unused]] std::int64_t step) const {
     if constexpr (requires { t.recipe().checkpoint.period; }) {
       auto const& period = t.recipe().checkpoint.period;
       if (period.in == tenon::period::unit::minutes) return clock::now() - saved_ >= std::chrono::minutes(period.count);
-      return period.count > 0 && t.progress().step % period.count == 0;
+      return period.count > 0 && step % period.count == 0;
     } else {
       return false;
     }

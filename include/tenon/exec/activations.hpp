@@ -9,6 +9,20 @@
 
 namespace tenon::exec {
 
+/// Cosines and sines of each position's angles, [position][dim / 2].
+inline void rotary_tables(nn::rotation const& turn, int positions, int dim, float* cosine, float* sine) {
+  int const half = dim / 2;
+  auto const factor = float(turn.scaling.table_factor());
+  for (int position = 0; position < positions; ++position)
+    for (int j = 0; j < half; ++j) {
+      // As the reference implementations do, the frequency is rounded to fp32 before it meets the position.
+      float const frequency = float(turn.frequency(j, dim));
+      float const angle = float(position) * frequency;
+      cosine[position * half + j] = std::cos(angle) * factor;
+      sine[position * half + j] = std::sin(angle) * factor;
+    }
+}
+
 /// In place of a scratch where nothing goes backward.
 struct forward_only {};
 
@@ -62,16 +76,7 @@ struct activations {
     shared_ = workspace_ + members * workspace_stride_;
     rotary_cos = shared_ + shared_floats(num_rows);
     rotary_sin = rotary_cos + rotary_bytes / 8;
-    constexpr int half = rotary_dim / 2;
-    auto const factor = float(turn.scaling.table_factor());
-    for (int position = 0; position < Model::positions; ++position)
-      for (int j = 0; j < half; ++j) {
-        // As the reference implementations do, the frequency is rounded to fp32 before it meets the position.
-        float const frequency = float(turn.frequency(j, rotary_dim));
-        float const angle = float(position) * frequency;
-        rotary_cos[position * half + j] = std::cos(angle) * factor;
-        rotary_sin[position * half + j] = std::sin(angle) * factor;
-      }
+    rotary_tables(turn, Model::positions, rotary_dim, rotary_cos, rotary_sin);
   }
   float* workspace(int member) const { return workspace_ + member * workspace_stride_; }
   float* shared() const { return shared_; }

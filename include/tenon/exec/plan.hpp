@@ -5,6 +5,7 @@
 
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/count/executor.hpp"
+#include "tenon/exec/cuda/arena.hpp"
 #include "tenon/exec/store.hpp"
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/recipe.hpp"
@@ -98,6 +99,10 @@ constexpr double step_seconds(run_plan const& p, double pass_seconds, target_fac
   return all;
 }
 
+/// Whether exec::cuda has a model's layers. For others a plan on a GPU counts the CPU's buffers.
+template <class Model>
+inline constexpr bool on_gpu = requires { requires Model::cuda_layers; };
+
 /// The plan of a model in a compute type, with an optimizer of so many moments in the format `moment`, for numbers known
 /// when it is called.
 template <class Model, class Compute, int Moments>
@@ -112,13 +117,17 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   p.master_bytes = p.gradient_bytes = layout::total * 4;
   p.moment_bytes = layout::total * size_of(moment) * Moments;
   p.copy_bytes = std::is_same_v<Compute, float> ? 0 : layout::total * std::int64_t(sizeof(Compute));
+  p.micro_batches = n.global / std::max<std::int64_t>(1, n.micro * n.ranks);
   p.activation_bytes = activations::bytes(rows, n.members, n.sequence);
+  if constexpr (on_gpu<Model>)
+    if (f.device == device_kind::cuda)
+      p.activation_bytes = exec::cuda::arena_bytes<Model, Compute, Moments>(rows, p.micro_batches) - p.master_bytes -
+                           p.gradient_bytes - layout::total * 4 * Moments - p.copy_bytes;
   p.logits_bytes = logits_bytes_of(typename activations::saved_type{});
   p.saved_bytes = nn::activation_bytes<typename activations::saved_type>(rows, n.members) - p.logits_bytes;
   p.scratch_bytes = nn::activation_bytes<typename activations::scratch_type>(rows, n.members);
   p.workspace_bytes = p.activation_bytes - p.saved_bytes - p.logits_bytes - p.scratch_bytes;
   p.tokens_per_step = n.sequence * n.global;
-  p.micro_batches = n.global / std::max<std::int64_t>(1, n.micro * n.ranks);
   p.steps = n.steps;
   std::int64_t const pass_flops = counted.gemm_flops + counted.attention_flops;
   p.step_flops = pass_flops * p.micro_batches;

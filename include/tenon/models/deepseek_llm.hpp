@@ -20,6 +20,7 @@ struct deepseek_llm : decoder<Vocab, Hidden, Layers, 0, Positions, Tied, nn::rms
   static constexpr int head_dim = Hidden / Heads;
   static constexpr int widest =
       Intermediate > Hidden ? Intermediate : Hidden;  ///< of the GEMM results in compute dtype
+  static constexpr bool cuda_layers = true;  ///< exec::cuda has every operation that the layers call
 };
 
 }  // namespace tenon::models

@@ -4,6 +4,7 @@
 #include "tenon/data/baseline.hpp"
 #include "tenon/data/evaluation.hpp"
 #include "tenon/train/rows.hpp"
+#include "tenon/train/step.hpp"
 
 namespace tenon::train {
 
@@ -26,13 +27,17 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
       v->resize(std::size_t(micro * room.sequence));
     held.fill(first, room.samples, room.tokens.data(), room.targets.data(), room.positions.data(),
               room.document_start.data());
-    auto region = [&](int member) {
-      auto x = t.engine().on(t.team(), member);
-      t.engine().clear_loss(x);
-      t.engine().evaluate(x, rows_of(room, 0, room.samples));
-    };
-    t.team().run(region);
-    total += t.engine().loss_sum();
+    if constexpr (on_a_device<Trainer>) {
+      total += t.engine().device().evaluate(rows_of(room, 0, room.samples));
+    } else {
+      auto region = [&](int member) {
+        auto x = t.engine().on(t.team(), member);
+        t.engine().clear_loss(x);
+        t.engine().evaluate(x, rows_of(room, 0, room.samples));
+      };
+      t.team().run(region);
+      total += t.engine().loss_sum();
+    }
   }
   if constexpr (Trainer::on_ranks) return t.ranks().sum_of_all(total, stopped);
   return stopped ? -1 : total;

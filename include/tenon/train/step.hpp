@@ -10,9 +10,9 @@
 
 namespace tenon::train {
 
-/// One optimizer step, whole. The team enters one parallel region; inside it every member runs these lines.
+/// One optimizer step of a team, whole. The team enters one parallel region; inside it every member runs these lines.
 template <class Trainer>
-step_report step(Trainer& t, data::micro_batch const& batch) {
+step_report team_step(Trainer& t, data::micro_batch const& batch) {
   auto const& r = t.recipe();
   auto const& engine = t.engine();
   auto& state = t.optimizer_state();
@@ -105,6 +105,17 @@ step_report step(Trainer& t, data::micro_batch const& batch) {
 template <auto const& R>
 requires(trainer<R>::refused) step_report step(trainer<R>&, data::micro_batch const&) {
   return {};
+}
+
+/// One optimizer step, whole, where the trainer is.
+template <class Trainer>
+step_report step(Trainer& t, data::micro_batch const& batch) {
+  if constexpr (on_a_device<Trainer>) {
+    start_step(t, batch);
+    return finish_step(t, batch);
+  } else {
+    return team_step(t, batch);
+  }
 }
 
 }  // namespace tenon::train

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "tenon/data/prefetcher.hpp"
 #include "tenon/train/sum_count.hpp"
 
 namespace tenon::train {
@@ -17,5 +18,16 @@ struct step_report {
   double gradient_norm = 0;  ///< of the unscaled gradient, before clipping
   bool skipped = false;      ///< the scaled gradient overflowed: nothing moved
 };
+
+/// Whether a trainer's step runs on a GPU: a constant of its type.
+template <class Trainer>
+inline constexpr bool on_a_device = requires { requires Trainer::on_device; };
+
+/// Of a trainer on a GPU, in train/device_step.hpp, which <tenon/cuda.hpp> brings: the step into the device's stream, and
+/// its report out.
+template <class Trainer>
+void start_step(Trainer& t, data::micro_batch const& batch);
+template <class Trainer>
+step_report finish_step(Trainer& t, data::micro_batch const& batch);
 
 }  // namespace tenon::train

@@ -48,7 +48,9 @@ class mean_loss {
  private:
   constexpr explicit mean_loss(sum_count of) : value_(of.sum() / double(of.count() > 0 ? of.count() : 1)) {}
   template <class Trainer>
-  friend step_report step(Trainer&, data::micro_batch const&);
+  friend step_report team_step(Trainer&, data::micro_batch const&);
+  template <class Trainer>
+  friend step_report finish_step(Trainer&, data::micro_batch const&);
   double value_ = 0;
 };
 

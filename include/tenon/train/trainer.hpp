@@ -20,9 +20,10 @@
 
 namespace tenon::train {
 
-/// Makes the engine of a model policy; the adapter for torch modules specialises it.
-template <class Policy>
-struct engine_for {
+/// The engine of static layers for a kind of device. <tenon/cuda.hpp> has the one for GPUs; a program without it can only
+/// be asked for the plan of such a recipe, and its launch is refused.
+template <class Policy, device_kind Device>
+struct engine_on {
   template <auto const& R>
   using type = static_engine<models::of_recipe<R>, models::compute_of<R>>;
   template <auto const& R, class Recipe>
@@ -34,6 +35,21 @@ struct engine_for {
             models::balance_of(r.model),
             models::bias_rule_of(r.model),
             models::further_weight_of(r.model)};
+  }
+  /// Whether the engine runs on a GPU; then it also says which there are (present, index, facts).
+  static constexpr bool is_device = false;
+};
+template <auto const& R>
+using engine_place = engine_on<std::remove_cvref_t<decltype(R.model)>, R.target.facts().device>;
+
+/// Makes the engine of a model policy; the adapter for torch modules specialises it.
+template <class Policy>
+struct engine_for {
+  template <auto const& R>
+  using type = typename engine_on<Policy, R.target.facts().device>::template type<R>;
+  template <auto const& R, class Recipe>
+  static type<R> make(Recipe const& r, std::int64_t num_rows, int members) {
+    return engine_on<Policy, R.target.facts().device>::template make<R>(r, num_rows, members);
   }
 };
 
@@ -73,6 +89,10 @@ class trainer : public checked<R> {
   static constexpr bool scales_loss = std::is_same_v<precision, tenon::precision::fp16>;
   /// Whether the step is one of several ranks; decided here, so that the step of one process has no trace of it.
   static constexpr bool on_ranks = parallel::has_ranks<decltype(R.parallel)>;
+  /// Whether the step runs on a GPU.
+  static constexpr bool on_device = requires { requires engine_type::on_device; };
+  /// Whether a rate depends on what the step before found out (a schedule with state).
+  static constexpr bool schedule_follows = state_of<std::remove_cvref_t<decltype(R.schedule)>>::exists;
   using ranks_type = typename parallel::ranks_of<std::remove_cvref_t<decltype(R.parallel)>, engine_type, precision::plan.reduce>::type;
 
   /// `total`: steps of the horizon, resolved against the data. `group`: the ranks, where there are several.
@@ -90,8 +110,14 @@ class trainer : public checked<R> {
         squares_(std::size_t(optim::num_chunks(engine_.size()))),
         ranks_(make_ranks(r, members, group...)) {
     engine_.initialise(r.seed.value, initial_deviation(r.model));
-    auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
-    team_.run(prepare);
+    if constexpr (on_device) {
+      optim::loss_scale* scale = nullptr;
+      if constexpr (scales_loss) scale = &scaler();
+      engine_.attach(optimizer_, scale);
+    } else {
+      auto prepare = [](int) { exec::cpu::prepare_library<typename engine_type::compute>(); };
+      team_.run(prepare);
+    }
   }
 
   recipe_type const& recipe() const { return recipe_; }
@@ -130,9 +156,11 @@ class trainer : public checked<R> {
   static constexpr std::int64_t micro_samples() { return R.batch.micro.count; }
 
   /// Rate of the update that comes next: a function of the step, and of the schedule's state where it keeps one.
-  double learning_rate() const {
+  double learning_rate() const { return learning_rate_after(0); }
+  /// The same, `ahead` steps later.
+  double learning_rate_after(std::int64_t ahead) const {
     using schedule = std::remove_cvref_t<decltype(R.schedule)>;
-    double const rate = recipe_.schedule.at(steps{progress_.step}, total_, tokens_per_step(recipe_.batch));
+    double const rate = recipe_.schedule.at(steps{progress_.step + ahead}, total_, tokens_per_step(recipe_.batch));
     if constexpr (requires(policy_slot<schedule> const& slot) { R.schedule.adjusted(rate, slot.value); })
       return recipe_.schedule.adjusted(rate, static_cast<policy_slot<schedule> const&>(policies_).value);
     else
@@ -162,6 +190,7 @@ class trainer : public checked<R> {
 
   /// Everything that a checkpoint must hold, as a typed list computed from the types of what is here.
   auto components() {
+    if constexpr (on_device) engine_.bring_home();
     return components_of<engine_type, optimizer>(engine_, optimizer_, progress_, policies_);
   }
 

@@ -3,6 +3,7 @@
 
 #include "tenon/recipe/model.hpp"
 #include "tenon/recipe/parallel.hpp"
+#include "tenon/recipe/precision.hpp"
 #include "tenon/recipe/rules/rule.hpp"
 #include "tenon/recipe/target.hpp"
 
@@ -98,11 +99,61 @@ struct target_present : rule<layer::launch, axis::target> {
       "+ ./tenon plan my.hpp                   # what it would need on the H200\n";
   template <class R>
   static constexpr bool holds(R const& r, known k = {}) {
-    return !k.launched || r.target.facts().device == device_kind::cpu;
+    return !k.launched || r.target.facts().device == device_kind::cpu || k.gpus >= 0;
   }
   template <class R>
   static constexpr auto seen(R const& r, known) {
     return std::array{finding{"target", r.target.kind}};
+  }
+};
+
+struct gpu_present : rule<layer::launch, axis::target> {
+#define TENON_TEXT                                                                                       \
+  "[tenon.gpu_present] the recipe's target is a GPU, and this process finds fewer of them than it has "  \
+  "ranks on this machine: each rank takes one. Look at nvidia-smi and CUDA_VISIBLE_DEVICES, write "      \
+  "target::native{} to run on the CPU, or ask --plan what it would need there"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- CUDA_VISIBLE_DEVICES= ./tenon train my.hpp      # tenon::target::h200{}\n"
+      "+ CUDA_VISIBLE_DEVICES=0 ./tenon train my.hpp\n";
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return !k.launched || r.target.facts().device == device_kind::cpu || k.gpus < 0 || k.local_rank < k.gpus;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known k) {
+    return std::array{finding{"target", r.target.kind}, finding{"GPUs found", k.gpus}};
+  }
+};
+
+/// Compute capability 8.0 (Ampere) is the first with bf16, 7.0 (Volta) the first whose tensor cores take fp16 and add in
+/// fp32 (CUDA C++ Programming Guide, compute capabilities).
+struct gpu_computes : rule<layer::launch, axis::target, axis::precision> {
+#define TENON_TEXT                                                                                        \
+  "[tenon.gpu_computes] the GPU that was found does not compute in the recipe's precision itself: bf16 "  \
+  "needs compute capability 8.0, fp16 and fp32 7.0. Write precision::fp16{} or fp32{}, or choose another " \
+  "GPU with CUDA_VISIBLE_DEVICES"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- ./tenon train my.hpp                  # tenon::precision::bf16{}, on a V100\n"
+      "+ ./tenon train my.hpp                  # tenon::precision::fp16{}\n";
+  template <class R>
+  static constexpr bool holds(R const&, known k = {}) {
+    return k.gpu_capability == 0 || k.gpu_capability >= (resolved_precision_t<R>::compute == dtype::bf16 ? 80 : 70);
+  }
+  template <class R>
+  static constexpr auto seen(R const&, known k) {
+    return std::array{finding{"precision", resolved_precision_t<R>::kind}, finding{"capability, times 10", k.gpu_capability}};
   }
 };
 
@@ -156,6 +207,7 @@ struct files_present : rule<layer::launch> {
 /// Asked by plan<R> and fits<R>.
 using plan_rules = list<plan_static_layers, plan_fits>;
 /// Asked by a launch.
-using launch_rules = list<ranks_started, target_present, plan_fits, memory_present, files_present>;
+using launch_rules =
+    list<ranks_started, target_present, gpu_present, gpu_computes, plan_fits, memory_present, files_present>;
 
 }  // namespace tenon::rules

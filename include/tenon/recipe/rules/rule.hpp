@@ -54,7 +54,10 @@ struct known {
   samples samples_per_epoch{0};
   bytes needed{0};             ///< by the plan
   bytes present{0};            ///< memory of the machine that launches
-  bool launched = false;       ///< whether this is a launch, by a program for the CPU
+  bool launched = false;       ///< whether this is a launch
+  int gpus = -1;               ///< that the launched program can use; -1: it has no code for the recipe on a GPU
+  int gpu_capability = 0;      ///< of the one that it would use: 10 * major + minor
+  int local_rank = 0;          ///< which rank of its machine launches
   std::string_view missing{};  ///< a path of the command line or the recipe that does not exist
   int started = 0;             ///< processes that a launcher has started; 0: none has
   std::string_view launcher{}; ///< its name

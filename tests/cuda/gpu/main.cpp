@@ -1,0 +1,18 @@
+// The start of test_cuda_gpu. Without a GPU: one sentence, and exit code 77.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include "support/test.hpp"
+//
+#include <cstdio>
+
+#include "tenon/exec/cuda/api.hpp"
+
+int main(int argc, char** argv) {
+  int const n = tenon::exec::cuda::device_count();
+  if (n == 0) {
+    std::printf("no GPU was found, so the tests of tests/cuda were compiled for one, linked and not run on it; look at nvidia-smi and CUDA_VISIBLE_DEVICES if there should be one\n");
+    return 77;
+  }
+  auto const f = tenon::exec::cuda::facts_of_device(0);
+  std::printf("on %s, compute capability %d.%d\n", f.name.c_str(), f.capability / 10, f.capability % 10);
+  return doctest::Context(argc, argv).run();
+}

@@ -1,0 +1,26 @@
+// The plan of a recipe for a GPU is the arena that exec::cuda takes there (tests/cuda/step.cpp compares that with what is
+// allocated); for a model that it has no layers of, the CPU's buffers.
+#include "support/test.hpp"
+#include "tenon/exec/plan.hpp"
+#include "tenon/variants/base.hpp"
+
+using namespace tenon;
+using namespace tenon::literals;
+
+namespace {
+
+constexpr auto on_cpu = variants::base.replace(target::cpu{.memory = 200_GiB}).replace(precision::bf16{.emulated = true});
+using model = models::of_recipe<variants::base>;
+constexpr auto gpu = plan<variants::base>, cpu = plan<on_cpu>;
+static_assert(gpu.fits && gpu.total() == exec::cuda::arena_bytes<model, nn::bf16, 2>(4 * 4'096, 64));
+static_assert(gpu.saved_bytes == cpu.saved_bytes && gpu.scratch_bytes == cpu.scratch_bytes && gpu.logits_bytes == cpu.logits_bytes);
+static_assert(gpu.workspace_bytes != cpu.workspace_bytes && gpu.step_flops == cpu.step_flops);
+
+}  // namespace
+
+TEST("a GPU's workspace holds what the step sends and keeps there") {
+  // cuBLASLt's 32 MiB; of each row: delta, gradients of the output, keys and values in bf16; tokens of 64 micro-batches
+  constexpr std::int64_t rows = 4 * 4'096, named = (32 << 20) + rows * (16 * 4 + 3 * 2'048 * 2) + 64 * rows * 6 * 4;
+  EXPECT(gpu.workspace_bytes > named);
+  EXPECT(gpu.workspace_bytes < named + (96 << 20));
+}
