@@ -20,7 +20,7 @@ for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
 model.eval()
 if further:  # raises where a module's tensor is missing; transformers knows the layer of the published model alone by itself
     from transformers.modeling_layers import MtpModel
-    type(model)._keys_to_ignore_on_load_unexpected = [rf"model\.layers\.{layers + i}\..*" for i in range(further)]
+    model._keys_to_ignore_on_load_unexpected = [rf"model\.layers\.{layers + i}\..*" for i in range(further)]
     modules = MtpModel.from_pretrained(model)
     print(f"{len(modules.layers)} modules of multi-token prediction, {sum(p.numel() for p in modules.layers.parameters())} weights")
 tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
