@@ -28,6 +28,8 @@ struct engine_on<model::deepseek_llm, device_kind::cuda> {
     static_assert(!parallel::has_ranks<decltype(R.parallel)>,
                   "ranks exchange gradients through memory of the CPU, and this target is a GPU; write parallel::single{}, or "
                   "target::native{}");
+    static_assert(!trainable::keeps_a_base<decltype(R.trainable)>,
+                  "a GPU trains all weights and has no adapters yet; write trainable::all{}, or target::native{}");
     static_assert(R.optimizer.moment == dtype::fp32,
                   "moments on a GPU are fp32; leave the optimizer's .moment out, or write target::native{}");
     auto rules = device_rules(r.optimizer);

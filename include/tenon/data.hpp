@@ -3,10 +3,12 @@
 /// torch.
 #include "tenon/data/baseline.hpp"
 #include "tenon/data/bpe_train.hpp"
+#include "tenon/data/chat/conversation.hpp"
 #include "tenon/data/cursor.hpp"
 #include "tenon/data/evaluation.hpp"
 #include "tenon/data/loader.hpp"
 #include "tenon/data/mixture.hpp"
+#include "tenon/data/packing.hpp"
 #include "tenon/data/prefetcher.hpp"
 #include "tenon/data/prepare.hpp"
 #include "tenon/data/report.hpp"

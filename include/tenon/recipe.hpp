@@ -21,6 +21,7 @@
 #include "tenon/recipe/rules/rope.hpp"
 #include "tenon/recipe/rules/run.hpp"
 #include "tenon/recipe/rules/schedule.hpp"
+#include "tenon/recipe/rules/trainable.hpp"
 //
 #include "tenon/recipe/check.hpp"
 #include "tenon/recipe/rehearsal.hpp"

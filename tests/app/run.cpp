@@ -285,6 +285,20 @@ TEST(
   EXPECT_EQ(texts()[0]["text"], text.substr(0, text.find(stop)));
   EXPECT_EQ(texts()[0]["finish"], "stop");
 
+  // Each option reaches the draw: a single candidate is the greedy text, whichever way it was singled out.
+  auto const drawn = [&](std::vector<std::string> more) {
+    for (auto const* one : {"--prompt", "line 1 of", "--tokens=24", "--json"}) more.emplace_back(one);
+    REQUIRE(asked(more) == 0);
+    return texts()[0]["text"].get<std::string>();
+  };
+  EXPECT_EQ(drawn({"--temperature=1", "--top-k=1", "--top-p=1"}), text);
+  EXPECT_EQ(drawn({"--temperature=1", "--top-p=1e-9"}), text);
+  EXPECT_EQ(drawn({"--temperature=1e-6"}), text);
+  EXPECT(drawn({"--temperature=0", "--repetition-penalty=50"}) != text);
+  auto const free = drawn({"--temperature=2", "--top-p=1", "--seed=5"});
+  EXPECT_EQ(drawn({"--temperature=2", "--top-p=1", "--seed=5"}), free);
+  EXPECT(drawn({"--temperature=2", "--top-p=1", "--seed=6"}) != free);
+
   EXPECT(asked({"--chat", "--prompt", "hello"}) == 1);
   EXPECT(printed.find("has no chat template") != std::string::npos);
   std::ofstream(p.root / "run" / "chat_template.jinja") << "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% "

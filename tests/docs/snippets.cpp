@@ -39,6 +39,18 @@ static_assert(hotter.schedule.warmup == base.schedule.warmup && hotter.schedule.
 
 }  // namespace readme
 
+namespace fine_tuning {
+
+constexpr auto const& mine = readme::base;
+// [fine_tuning]
+inline constexpr auto chat = mine.with(tn::objective::sft{}).replace(tn::horizon{3_epochs});
+inline constexpr auto light = chat.with(tn::trainable::lora{.rank = 16, .alpha = 32});    // adapters only
+inline constexpr auto upper = chat.with(tn::trainable::frozen{.embedding = true});        // all but embedding and head
+static_assert(tn::legal<chat> && tn::legal<light> && tn::legal<upper>);
+// [/fine_tuning]
+
+}  // namespace fine_tuning
+
 namespace getting_started {
 
 constexpr auto const& base = readme::base;

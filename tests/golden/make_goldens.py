@@ -17,6 +17,7 @@ import torch
 from safetensors.numpy import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import lora
 import parity
 
 torch.set_num_threads(1)
@@ -215,6 +216,7 @@ FILES = {
     "llama_untied": lambda: llama(tied=False, kv_heads=2, seed=4),
     "llama_tied": lambda: llama(tied=True, kv_heads=1, seed=5),
     **parity.FILES,
+    **lora.FILES,
 }
 
 if __name__ == "__main__":

@@ -194,6 +194,10 @@ TEST("a launch is refused for its target, its plan and the machine's memory, wit
   EXPECT(said(four, {.started = 2, .launcher = "MPI"}).ends_with("(ranks = 4, processes = 2, launcher = MPI)"));
   EXPECT(tn::launch_violations(four, {.started = 4}).empty());
   EXPECT_THROWS_WITH(tn::require_rule<tn::rules::ranks_started>(four, {.started = 3}), "[tenon.ranks_started]");
+  auto const chat = tiny.with(tn::objective::sft{}, tn::trainable::lora{.rank = 4});
+  EXPECT(said(chat, {.templateless = "models/a"}).find("chat_template.jinja") != std::string::npos);
+  EXPECT(said(chat, {.templateless = "models/a"}).ends_with("(directory = models/a)"));
+  EXPECT(said(chat, {.without_base = true}).ends_with("(trainable = lora)"));
   bool refused = false;
   try {
     tn::require_launch(tiny.with(tn::target::h100{}), {.launched = true});

@@ -86,7 +86,9 @@ constexpr auto choices(tn::axis::precision) {
       choice{tn::precision::bf16{.emulated = true}, ".emulated = true"}, choice{tn::precision::fp16{}},
       choice{tn::precision::fp16{.emulated = true}, ".emulated = true"}, choice{tn::precision::native{}});
 }
-constexpr auto choices(tn::axis::objective) { return tn::hetero::make(choice{tn::objective::next_token{}}); }
+constexpr auto choices(tn::axis::objective) {
+  return tn::hetero::make(choice{tn::objective::next_token{}}, choice{tn::objective::sft{}});
+}
 constexpr auto choices(tn::axis::horizon) {
   return tn::hetero::make(choice{tn::horizon{20_steps}, "steps"}, choice{tn::horizon{1'280_tokens}, "tokens"},
                           choice{tn::horizon{80_samples}, "samples"}, choice{tn::horizon{1_epochs}, "epochs"});
@@ -112,7 +114,10 @@ constexpr auto choices(tn::axis::schedule) {
                           choice{tn::schedule::warmup_cosine{}}, choice{tn::schedule::warmup_stable_decay{}},
                           choice{tn::schedule::inverse_sqrt{}});
 }
-constexpr auto choices(tn::axis::trainable) { return tn::hetero::make(choice{tn::trainable::all{}}); }
+constexpr auto choices(tn::axis::trainable) {
+  return tn::hetero::make(choice{tn::trainable::all{}}, choice{tn::trainable::lora{.rank = 4}, ".rank = 4"},
+                          choice{tn::trainable::frozen{}});
+}
 constexpr auto choices(tn::axis::memory) {
   return tn::hetero::make(choice{tn::memory::keep{}}, choice{tn::memory::recompute{}});
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,9 +44,17 @@ std::string difficulty_field(Curriculum const& c) {
   return "";
 }
 
-/// Throws tenon::error where a mixture did not get a path for each of its weights; a corpus takes any number.
+/// Whether a recipe is trained on conversations.
+template <class Recipe>
+inline constexpr bool on_conversations = objective::reads_conversations<decltype(Recipe::objective)>;
+
+/// Throws tenon::error where a mixture did not get a path for each of its weights (a corpus takes any number), or where
+/// conversations are needed and none were named.
 template <class Recipe>
 void require_paths(Recipe const& r, std::vector<std::string> const& paths) {
+  if (on_conversations<Recipe> && paths.empty())
+    throw error("objective::sft reads conversations, and no file of them was named; give --data chats.jsonl, each line "
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}");
   if constexpr (data::is_mixture<decltype(r.data)>) {
     if (paths.size() != r.data.size)
       throw error("the recipe mixes " + std::to_string(r.data.size) + " sources and the command line names " +
@@ -65,11 +74,15 @@ struct given_tokenizer {
   std::string file, end_of_text;
 };
 
+/// How a run writes its conversations; null where it reads texts.
+using chat_form = std::shared_ptr<data::chat::format const>;
+
 /// Reads, tokenises and stores the text that the command line names (or the default corpus), with progress on anything
-/// longer than two seconds. Cached in RUN/data. `given` is used unless the recipe names a tokenizer itself.
+/// longer than two seconds. Cached in RUN/data. `given` is used unless the recipe names a tokenizer itself. `form`: of
+/// conversations, which data.text names ("messages" where it is left at its default).
 template <class Recipe>
 run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, std::filesystem::path const& run,
-                      int threads, given_tokenizer const& given = {}) {
+                      int threads, given_tokenizer const& given = {}, chat_form const& form = {}) {
   data::prepare_options o;
   if (paths.empty()) {
     o.source.paths = {libtorch_headers()};
@@ -79,6 +92,8 @@ run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, st
     o.source.paths = paths;
   }
   o.source.text_field = std::string(r.data.text.get());
+  o.source.conversations = form;
+  if (form && o.source.text_field == "text") o.source.text_field = "messages";
   o.source.difficulty_field = difficulty_field(r.curriculum);
   o.source.bad = r.data.invalid == data::invalid::skip ? data::on_bad::skip : data::on_bad::stop;
   o.cache = run / "data";
@@ -108,12 +123,16 @@ run_text prepare_text(Recipe const& r, std::vector<std::string> const& paths, st
   return text;
 }
 
+/// How a run's documents share a sample.
+template <class Recipe>
+inline constexpr data::packing packing_of = on_conversations<Recipe> ? data::packing::whole : data::packing::stream;
+
 /// The order in which a run sees its text: a loader, or a mixture_loader over the sources of a mixture.
 template <class Recipe>
 auto order_of(Recipe const& r, run_text const& text) {
   auto const one = [&](data::prepared const& p, data::curriculum_plan const& plan) {
     return data::loader(p.corpus, data::split::train, r.batch.sequence.count, r.seed.value, p.tokens.begin_of_text(),
-                        plan);
+                        plan, packing_of<Recipe>);
   };
   if constexpr (data::is_mixture<decltype(r.data)>) {
     std::vector<data::loader> all;
@@ -137,6 +156,19 @@ inline rules::known known_from(data::mixture_loader const&) { return {}; }
 /// The part of the run's samples that comes from source `s`, out of mixture_pattern::period.
 inline std::int64_t share_of(data::loader const&, std::size_t) { return data::mixture_pattern::period; }
 inline std::int64_t share_of(data::mixture_loader const& order, std::size_t s) { return order.pattern().shares()[s]; }
+
+/// What became of the conversations that source `s` is trained on: "  37 ... in 9 samples, 81 % of their rows; ...".
+inline std::string packing_text(data::packing_counts const& c, std::int64_t samples, std::int64_t sequence) {
+  auto const n = [](std::int64_t x) { return observe::grouped(x); };
+  std::string text = n(c.conversations) + " conversations in " + n(samples) + " samples, " +
+                     n(100 * c.rows / (samples * sequence)) + " % of their rows; " + n(c.targets) + " of " + n(c.rows) +
+                     " tokens are answers";
+  if (c.cut > 0) text += "; " + n(c.cut) + " longer than " + n(sequence) + " tokens are cut there";
+  if (c.left_out > 0) text += "; " + n(c.left_out) + " whose answers lie behind that are left out";
+  return text;
+}
+inline data::loader const& source_of(data::loader const& order, std::size_t) { return order; }
+inline data::loader const& source_of(data::mixture_loader const& order, std::size_t s) { return order.sources()[s]; }
 
 /// Steps of the whole run. An epoch is every document of its stage once; only the data says how many samples that is.
 template <class Recipe>

@@ -7,6 +7,7 @@
 #include "tenon/app/corpus.hpp"
 #include "tenon/app/run_directory.hpp"
 #include "tenon/checkpoint/weight_files.hpp"
+#include "tenon/deploy/base_model.hpp"
 #include "tenon/deploy/model_config.hpp"
 #include "tenon/deploy/side_files.hpp"
 #include "tenon/train/checkpointing.hpp"
@@ -18,8 +19,9 @@ namespace tenon::app {
 class first_weights {
  public:
   /// `init` is empty where there is no --init; a run that exists then keeps the tokenizer that it was begun with.
+  /// `keeps_base`: weights of that directory stay as they are and are read at each start.
   template <class Model>
-  first_weights(Model const& model, std::string const& init, std::filesystem::path const& run) {
+  first_weights(Model const& model, std::string const& init, std::filesystem::path const& run, bool keeps_base = false) {
     if (!init.empty()) {
       directory_ = init;
       if constexpr (deploy::has_family<Model>) {
@@ -38,8 +40,24 @@ class first_weights {
                     "' and has no checkpoint yet; give --init " + origin->directory +
                     " again, or another --run directory");
       tokenizer_ = {(run / "tokenizer.json").string(), origin->end_of_text};
+      if (keeps_base) {
+        directory_ = origin->directory;
+        deploy::require_there(directory_);
+        if constexpr (deploy::has_family<Model>) {
+          if (auto const found = deploy::require_same_model(directory_, model)) facts_ = found->weights;
+        }
+      }
     }
+    if (!keeps_base || directory_.empty()) return;
+    if (!std::filesystem::exists(directory_ / "config.json"))
+      throw error("this run leaves weights as they are in '" + directory_.string() +
+                  "', and that is no model directory (it has no config.json): a checkpoint of a run may be removed. Export "
+                  "it first (./tenon export RUN --out DIR) and begin with that");
+    base_ = deploy::base_model{std::filesystem::absolute(directory_).string(), deploy::weights_digest(directory_)};
   }
+
+  /// The model whose weights stay as they are, of a run that keeps one.
+  std::optional<deploy::base_model> const& base() const { return base_; }
 
   /// The tokenizer that belongs to the weights; empty where none does.
   given_tokenizer const& tokenizer() const { return tokenizer_; }
@@ -50,7 +68,10 @@ class first_weights {
     if (directory_.empty()) return;
     checkpoint::weight_files from(directory_);
     facts_.tell(from);
-    train::load_weights(from, trainer);
+    if constexpr (requires { trainer.engine().frozen_places(); })
+      train::load_base(from, trainer);
+    else
+      train::load_weights(from, trainer);
     std::int64_t anew = 0;
     for (auto const& p : trainer.engine().places()) anew += from.starts_anew(p.name);
     if (anew > 0)
@@ -78,6 +99,7 @@ class first_weights {
   std::filesystem::path directory_;
   deploy::weight_facts facts_;
   given_tokenizer tokenizer_;
+  std::optional<deploy::base_model> base_;
 };
 
 }  // namespace tenon::app

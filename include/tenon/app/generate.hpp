@@ -16,6 +16,7 @@
 #include "tenon/app/machine.hpp"
 #include "tenon/app/tool_arguments.hpp"
 #include "tenon/checkpoint/weight_files.hpp"
+#include "tenon/deploy/base_model.hpp"
 #include "tenon/deploy/chat_format.hpp"
 #include "tenon/deploy/generate.hpp"
 #include "tenon/deploy/model_source.hpp"
@@ -38,6 +39,7 @@ inline constexpr char const* generate_usage =
     "  --seed N                  of the draws (default 1)\n"
     "  --step N                  a run's checkpoint of this step (default: the newest)\n"
     "  --threads N               default: one per core\n"
+    "  --base DIR                where the model that a run left as it was is now (default: where it was)\n"
     "  --json                    one JSON object a prompt instead of text\n"
     "  --chat                    a conversation in the model's chat template: a line from the terminal is a question\n"
     "                            (or each --prompt is one); --system TEXT says what comes first\n";
@@ -56,15 +58,18 @@ class text_model {
   using model = models::of_recipe<R>;
   using compute = models::compute_of<R>;
 
-  text_model(deploy::model_source const& s, int threads)
+  /// `base`: where the model that a run was begun with is now, where it is not where it was.
+  text_model(deploy::model_source const& s, int threads, std::optional<std::filesystem::path> const& base = {})
       : tokens_(deploy::load_model_tokenizer(s.given)), ends_(deploy::end_ids(s.given, tokens_)), team_(threads) {
-    auto const facts = deploy::require_model_of(s, R.model);
+    auto facts = deploy::require_model_of(s, R.model);
     if (tokens_.size() > R.model.vocab)
       throw error("the tokenizer of '" + s.given.string() + "' has " + std::to_string(tokens_.size()) +
                   " entries and the model's vocabulary " + std::to_string(int(R.model.vocab)) +
                   "; they do not belong together");
-    checkpoint::weight_files from(s.weights);
-    facts.tell(from);
+    deploy::whole_weights from(s.weights, s.manifest, base);
+    if (from.has_base())
+      if (auto const config = deploy::require_same_model(from.files().directory(), R.model)) facts = config->weights;
+    facts.tell(from.files());
     for (auto const& p : exec::parameter_places<model>()) from.read(p.name, p.shape(), store_.master() + p.offset);
     from.finish();
     store_.refresh_copy();
@@ -204,7 +209,7 @@ exit_code chat(text_model<R>& m, deploy::chat_format const& format, generate_opt
       line = o.prompts[turn];
     }
     messages.push_back({"user", line});
-    std::vector<std::vector<std::int32_t>> ids(1, m.ids_of(format.text(messages, true), false));
+    std::vector<std::vector<std::int32_t>> ids(1, m.ids_of(format.text(deploy::chat_messages(messages), true), false));
     auto how = o.how;
     how.seed += turn;
     auto const answer = m.run(std::move(ids), o.tokens, how, o.stops, [&](std::size_t, std::string_view piece) {
@@ -238,9 +243,10 @@ exit_code generate_texts(tool_arguments const& a) {
   bool const chats = a.values.count("chat") != 0;
   if (!chats && a.values.count("system") != 0) throw error("--system belongs to --chat");
   auto const source = deploy::find_model(a.path, step);
-  text_model<R> m(source, threads);
+  auto const base = a.get("base", "");
+  text_model<R> m(source, threads, base.empty() ? std::nullopt : std::optional<std::filesystem::path>(base));
   if (chats)
-    return chat<R>(m, deploy::load_chat_format(source.given, m.tokens()), o, a.get("system", ""),
+    return chat<R>(m, deploy::load_chat_format(source.given, m.tokens().definition().end_of_text), o, a.get("system", ""),
                    a.values.count("prompt") + a.values.count("prompts") == 0);
   auto const begun = std::chrono::steady_clock::now();
   std::int64_t tokens = 0;
@@ -277,7 +283,7 @@ int generate(int argc, char const* const* argv) {
     require_isa();
     tool_arguments const a(argc, argv, "generate", 1,
                            {"prompt", "prompts", "tokens", "temperature", "top-k", "top-p", "repetition-penalty",
-                            "stop", "seed", "step", "threads", "system"},
+                            "stop", "seed", "step", "threads", "system", "base"},
                            {"json", "chat", "help"}, {"prompt", "stop"});
     if (a.values.count("help") != 0) return std::fputs(generate_usage, stdout), 0;
     if (a.path.empty()) throw error("'generate' needs a run or a model directory; --help lists its options");

@@ -9,6 +9,7 @@
 
 #include "tenon/app/interrupt.hpp"
 #include "tenon/app/tool_arguments.hpp"
+#include "tenon/deploy/export_adapters.hpp"
 #include "tenon/deploy/export_run.hpp"
 #include "tenon/deploy/import_recipe.hpp"
 #include "tenon/deploy/model_source.hpp"
@@ -20,7 +21,9 @@ namespace tenon::app {
 inline constexpr char const* model_tools_usage =
     "import DIR --out NAME.hpp [--force]            the recipe of the model in DIR/config.json\n"
     "export RUN --out DIR [--step N] [--dtype fp32|bf16|fp16] [--shard-size 5GB]\n"
-    "                                               a run's checkpoint as a directory that transformers loads\n";
+    "                                               a run's checkpoint as a directory that transformers loads\n"
+    "           [--merge] [--base DIR]              of a run with trainable::lora: the whole model instead of the adapters in\n"
+    "                                               PEFT's form; where the model of --init is now\n";
 
 /// "5GB", "500MB", "20KB" or a count of bytes; decimal units, as transformers counts them.
 inline std::uint64_t parse_bytes(std::string const& written) {
@@ -66,7 +69,12 @@ inline void export_model(tool_arguments const& a) {
            : dtype == "bf16" ? checkpoint::dtype::BF16
                              : checkpoint::dtype::F16;
   if (auto const size = a.get("shard-size", ""); !size.empty()) o.shard_bytes = parse_bytes(size);
-  auto const done = deploy::export_run(o);
+  if (auto const base = a.get("base", ""); !base.empty()) o.base = base;
+  bool const merge = a.values.count("merge") != 0;
+  bool const adapters = deploy::adapter_scale_of(deploy::checkpoint_of(o.run, o.step).contents).has_value();
+  if (merge && !adapters)
+    throw error("'" + o.run.string() + "' has no adapters to merge; leave --merge out");
+  auto const done = adapters && !merge ? deploy::export_adapters(o) : deploy::export_run(o);
   std::string files;
   for (auto const& f : done.files) files += (files.empty() ? "" : ", ") + f;
   std::printf("exported    step %lld, %s parameters in %s\nwritten to  %s: %s\n", static_cast<long long>(done.step),
@@ -113,7 +121,7 @@ inline int model_tools(int argc, char const* const* argv) {
     if (verb == "import") {
       import_model(named({argc, argv, name, 2, {"out"}, {"force"}}));
     } else if (verb == "export") {
-      export_model(named({argc, argv, name, 2, {"out", "step", "dtype", "shard-size"}, {}}));
+      export_model(named({argc, argv, name, 2, {"out", "step", "dtype", "shard-size", "base"}, {"merge"}}));
     } else if (verb == "program") {  // for ./tenon generate
       program_of(named({argc, argv, name, 2, {"into", "precision"}, {}}));
     } else {

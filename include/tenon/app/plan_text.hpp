@@ -65,7 +65,8 @@ inline std::string parts_text(run_plan const& p) {
            std::string(p.total() > 0 ? std::size_t(40.0 * double(bytes) / double(p.total()) + 0.5) : 0, '#') + "\n";
   };
   line("weights", p.master_bytes), line("gradients", p.gradient_bytes), line("moments", p.moment_bytes);
-  line("compute copy", p.copy_bytes), line("activations", p.saved_bytes), line("logits", p.logits_bytes);
+  line("compute copy", p.copy_bytes), line("frozen", p.frozen_bytes), line("adapters", p.adapter_bytes);
+  line("activations", p.saved_bytes), line("logits", p.logits_bytes);
   line("scratch", p.scratch_bytes), line("workspace", p.workspace_bytes), line("total", p.total());
   return all;
 }
@@ -112,7 +113,8 @@ std::string needs_text(Recipe const& r, run_plan const& p, plan_numbers const& n
   std::string all = "\nmemory" + (n.ranks > 1 ? " of each of " + grouped(n.ranks) + " ranks" : std::string()) + "\n";
   all += parts_text(p) + "  of " + bytes_text(std::uint64_t(p.memory)) +
          " on the target, a tenth of them left free: " + (p.fits ? "fits" : remedy(p)) + "\n";
-  all += "\nparameters  " + grouped(p.parameters) + "; one checkpoint " +
+  all += "\nparameters  " + grouped(p.parameters) +
+         (p.frozen_parameters > 0 ? " trained, " + grouped(p.frozen_parameters) + " frozen" : std::string()) + "; one checkpoint " +
          bytes_text(std::uint64_t(p.checkpoint_bytes)) + "\n";
   all += "work        " + flops_text(double(p.forward_flops_per_token)) + " forward and " +
          flops_text(double(p.backward_flops_per_token)) + " backward a token; " + flops_text(double(p.step_flops)) +

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tenon/app/command_line.hpp"
+#include "tenon/app/chat_data.hpp"
 #include "tenon/app/company.hpp"
 #include "tenon/app/corpus.hpp"
 #include "tenon/app/exchange_text.hpp"
@@ -60,6 +61,10 @@ void print_text(Recipe const&, command_line const& c, Text const& text, Order co
                   static_cast<long long>(share_of(order, s)), static_cast<long long>(data::mixture_pattern::period));
     auto const report = source.input.text();
     std::printf("data        %s%s", report.c_str(), report.ends_with('\n') ? "" : "\n");
+    if constexpr (on_conversations<Recipe>) {
+      auto const& one = source_of(order, s);
+      std::printf("training    %s\n", packing_text(one.packed(), one.samples_in_epoch({}), one.sequence()).c_str());
+    }
   }
 }
 
@@ -74,10 +79,12 @@ bool resume(Trainer& trainer, Order const& order, command_line const& c, run_fac
     throw error("no checkpoint in '" + (facts.run / "checkpoints").string() +
                 "' can be used; restore one, or start anew with another --run directory");
   if (!found.newest) return false;
-  if (!c.init.empty())
+  auto const& m = found.newest->contents;
+  auto const before = deploy::base_of(m);
+  if (before && facts.base) deploy::require_same_base(*before, *facts.base);
+  if (!c.init.empty() && !facts.base)
     throw error("--init gives a new run its first weights, and '" + facts.run.string() +
                 "' has a checkpoint already; leave --init out to go on, or name a new directory with --run");
-  auto const& m = found.newest->contents;
   facts.changes = m.changes;
   for (auto& change : accepted_changes(m, trainer.recipe(), c.changes)) facts.changes.push_back(change);
   if (m.data_fingerprint != fingerprint(order))
@@ -98,8 +105,9 @@ template <auto const& R, class Trainer>
 void print_start(Trainer& trainer, run_facts const& facts) {
   auto const& r = trainer.recipe();
   auto const d = digests(r);
-  std::printf("recipe      %s: %s parameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
-              observe::grouped(parameter_count(trainer)).c_str(), observe::grouped(trainer.total().count).c_str(),
+  std::printf("recipe      %s: %s %sparameters, %s steps of %s tokens, %s\n", std::string(name_of_recipe<R>()).c_str(),
+              observe::grouped(parameter_count(trainer)).c_str(),
+              trainable::keeps_a_base<decltype(R.trainable)> ? "trained " : "", observe::grouped(trainer.total().count).c_str(),
               observe::grouped(tokens_per_step(r.batch).count).c_str(), std::string(Trainer::precision::kind).c_str());
   std::printf("digests     identity %s  layout %s  numbers %s\n", d.identity.substr(0, 12).c_str(),
               d.layout.substr(0, 12).c_str(), d.numbers.substr(0, 12).c_str());
@@ -136,9 +144,9 @@ std::string missing_path(Recipe const& r, command_line const& c) {
 /// What a finished run leaves behind: a note about the baseline, a sample of text.
 template <class Trainer, class Host>
 void print_end(Trainer& trainer, Host& host, outputs& out, run_text const& text, run_facts const& facts,
-               command_line const& c) {
+               command_line const& c, chat_form const& form) {
   out.say(trainer.progress().step, host.whole_text_note(trainer));
-  std::string const sample = sample_text(trainer, text.tokens(), c.prompt);
+  std::string const sample = sample_text(trainer, text.tokens(), c.prompt, form.get());
   if (!sample.empty()) {
     write_text(facts.run / "sample.txt", sample);
     out.say(trainer.progress().step, "a sample of text (temperature 0.8, top-p 0.95):\n");
@@ -147,6 +155,7 @@ void print_end(Trainer& trainer, Host& host, outputs& out, run_text const& text,
   out.finish(true);
   std::printf("\nwritten to  %s: checkpoints/, tokenizer.json, recipe.json, log.jsonl, tensorboard/%s\n",
               facts.run.c_str(), sample.empty() ? "" : ", sample.txt");
+  if (form) std::printf("talk to it  ./tenon generate %s --chat\n", facts.run.c_str());
 }
 
 /// What the launch knows of the machine and its GPUs. `needed`: bytes of all ranks here.
@@ -177,17 +186,22 @@ void compare_starts(Recipe const& r, checkpoint::machine_facts const& m, Company
 template <auto const& R, class Company>
 exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command_line const& c) {
   require_isa();
+  run_facts facts;
   int const threads = company.threads(c.threads);
   std::string const missing = missing_path(r, c);
-  require_launch(r, launched_on<R>(plan_or_nothing<R>(threads).total() * company.size() / company.hosts(), missing));
-  run_facts facts;
+  facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
+  std::string const templateless = directory_without_template(r, c.init, facts.run);
+  auto known = launched_on<R>(plan_or_nothing<R>(threads).total() * company.size() / company.hosts(), missing);
+  known.templateless = templateless;
+  known.without_base =
+      trainable::keeps_a_base<decltype(r.trainable)> && c.init.empty() && !deploy::read_origin(facts.run);
+  require_launch(r, known);
   facts.machine = machine_facts(threads);
   if constexpr (train::trainer<R>::on_device) {
     facts.machine.blas = "cuBLASLt on " + train::engine_place<R>::facts().name;
   }
   facts.machine.ranks = company.size();
   compare_starts(r, facts.machine, company);
-  facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
   std::optional<checkpoint::run_lock> lock;
   if (company.leads()) {
     lock.emplace(facts.run);
@@ -197,15 +211,21 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   std::printf("run         %s\n", facts.run.c_str());
   std::fflush(stdout);
 
-  first_weights const first(r.model, c.init, facts.run);
+  constexpr bool keeps_base = trainable::keeps_a_base<decltype(r.trainable)>;
+  first_weights const first(r.model, c.init, facts.run, keeps_base);
+  facts.base = first.base();
+  auto const form = chat_form_of(r, c.init, facts.run, first.tokenizer());
   auto const text =
-      company.in_turn([&] { return prepare_text(r, c.data, facts.run, threads, first.tokenizer()); });
+      company.in_turn([&] { return prepare_text(r, c.data, facts.run, threads, first.tokenizer(), form); });
   auto const order = order_of(r, text);
   company.compare("text (SHA-256)", fingerprint(order)), company.compare("tokenizer (SHA-256)", text.tokens().fingerprint());
   print_text(r, c, text, order);
   if (text.tokens().size() < r.model.vocab)
     std::printf("note        the tokenizer has %lld entries, the model's vocabulary %d: the other rows are padding\n",
                 static_cast<long long>(text.tokens().size()), int(r.model.vocab));
+  if (form)
+    if (auto const note = ending_note(text.sources.front(), template_directory(r, c.init, facts.run)); !note.empty())
+      std::printf("note        %s\n", note.c_str());
   auto const total = resolve_total(r, order);
   require_legal(r, known_from(order));
 
@@ -213,14 +233,18 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   facts.step_flops =  // of the ranks on one machine, whose peak they are compared with
       plan_or_nothing<R>(threads).step_flops * parallel::replicas_of(R.parallel).ranks / company.hosts();
   bool const earlier = company.leads() && std::filesystem::exists(facts.run / "recipe.json");
+  if constexpr (keeps_base) first.load(trainer);  // what the checkpoint does not hold
   bool resumed = company.leads() && resume(trainer, order, c, facts);
   if (company.leads() && !resumed) {
     if (earlier)
       std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
-    first.load(trainer);
+    if constexpr (!keeps_base) first.load(trainer);
     write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
     save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
     first.keep_files(facts.run, text.tokens());
+    if (form) keep_chat_files(template_directory(r, c.init, facts.run), facts.run);
+  } else if (company.leads() && facts.base && !c.init.empty()) {
+    first.keep_files(facts.run, text.tokens());  // where the base is now
   }
   resumed = company.share(trainer, resumed);
   print_start<R>(trainer, facts);
@@ -245,7 +269,7 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   if (company.leads()) std::fputs(company.exchange_text(trainer).c_str(), stdout);
   if (company.leads() && end == train::outcome::finished) {
     auto const busy = busy_with(trainer);
-    print_end(trainer, host, *out, text, facts, c);
+    print_end(trainer, host, *out, text, facts, c, form);
   }
   company.part();
   if (end == train::outcome::finished) return exit_code::done;

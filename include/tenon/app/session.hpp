@@ -15,6 +15,7 @@
 #include "tenon/app/interrupt.hpp"
 #include "tenon/app/machine.hpp"
 #include "tenon/app/run_directory.hpp"
+#include "tenon/deploy/base_model.hpp"
 #include "tenon/observe/console.hpp"
 #include "tenon/observe/json_lines.hpp"
 #include "tenon/observe/tensorboard.hpp"
@@ -79,6 +80,7 @@ struct run_facts {
   double seconds_before = 0;        ///< trained by earlier starts of this run
   std::int64_t step_flops = 0;      ///< 0: not known (a model under autograd)
   std::int64_t replay_samples = 0;  ///< consumed by earlier starts
+  std::optional<deploy::base_model> base;  ///< whose weights stay as they are
 };
 
 /// What the loop calls: records, evaluates and saves for one start of a run. `Order` is data::loader or
@@ -93,7 +95,8 @@ class session {
     for (std::size_t s = 0; s < text.sources.size(); ++s)
       held_.emplace_back(text.sources[s].corpus, order.sequence(), text.tokens().begin_of_text(),
                          text.tokens().byte_lengths(),
-                         std::max<std::int64_t>(1, most * share_of(order, s) / data::mixture_pattern::period));
+                         std::max<std::int64_t>(1, most * share_of(order, s) / data::mixture_pattern::period),
+                         packing_of<typename Trainer::recipe_type>);
     if (out_ != nullptr && facts_.replay_samples > 0) baseline_.replay(order_, facts_.replay_samples);
   }
 
@@ -179,7 +182,8 @@ class session {
     bool part = false;
     for (auto const& source : text_->sources) {
       data::loader const all(source.corpus, data::split::train, order_.sequence(), t.recipe().seed.value,
-                             source.tokens.begin_of_text());  // without the curriculum: every document once
+                             source.tokens.begin_of_text(), {},  // without the curriculum: every document once
+                             packing_of<typename Trainer::recipe_type>);
       auto const taken = std::min(all.samples_in_epoch({}), most / std::int64_t(text_->sources.size()));
       whole.replay(all, taken);
       bool const whole_source = taken == all.samples_in_epoch({});
@@ -215,6 +219,7 @@ class session {
       m.step = p.step, m.tokens_consumed = p.tokens, m.cursor = {p.cursor.stage, p.cursor.epoch, p.cursor.sample};
       m.changes = facts_.changes;
       describe_in_manifest(m, t);
+      if (facts_.base) m.recipe["base"] = deploy::base_json(*facts_.base);
       m.machine = facts_.machine;
       m.data_fingerprint = fingerprint(order_), m.tokenizer_sha256 = text_->tokens().fingerprint();
       m.parent_step = facts_.parent_step;

@@ -74,6 +74,21 @@ class weight_files {
   /// Whether there is a tensor of this name, in whatever layout.
   bool contains(std::string const& name) const { return tensors_.count(name) != 0 || fused(name).tensor != nullptr; }
 
+  /// The shape of the tensor of this name as it is stored; empty where there is none.
+  std::vector<std::int64_t> shape_of(std::string const& name) const {
+    auto const found = tensors_.find(name);
+    return found == tensors_.end() ? std::vector<std::int64_t>{} : found->second.tensor->shape;
+  }
+  /// Names and shapes of all weights as they are stored, without block scales, rotary tables and layers left out.
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> weights() const {
+    std::vector<std::pair<std::string, std::vector<std::int64_t>>> all;
+    for (auto const& [name, at] : tensors_)
+      if (!name.ends_with("_scale_inv") && !name.ends_with(".rotary_emb.inv_freq") &&
+          further_layer(name).empty())
+        all.emplace_back(name, at.tensor->shape);
+    return all;
+  }
+
   /// The weight `name` as fp32, row-major, at `to`. One expert's `...experts.3.gate_proj.weight` is found in the fused
   /// layout too (`...experts.gate_up_proj` [experts, 2 * inner, hidden], gate first; `...experts.down_proj`). Throws
   /// tenon::error where it is missing, of another shape or of a type that holds no weight.

@@ -13,14 +13,15 @@ namespace tenon::data {
 ///
 /// *Bits per byte* = sum of -log2 p(target) over all rows with a target, divided by bytes(): the bytes of text of
 /// exactly those targets. End of text counts no byte, but its bits count. Since every token of every held-out document
-/// is a target once, bytes() of the whole side is the size of its text, and does not depend on the tokenizer.
+/// is a target once, bytes() of the whole side is the size of its text, and does not depend on the tokenizer. Of conversations (packing::whole) only answers count.
 class held_out_set {
  public:
   /// `byte_lengths`: tokenizer::byte_lengths(). `max_samples` above 0 takes only the first so many samples of the fixed
   /// order, which is shuffled, so that they stand for the whole. Errors: those of loader.
   held_out_set(store const& s, std::int64_t sequence, std::int32_t begin_of_text,
-               std::span<std::uint32_t const> byte_lengths, std::int64_t max_samples = 0)
-      : loader_(s, split::held_out, sequence, 0, begin_of_text), samples_(loader_.samples_in_epoch({})) {
+               std::span<std::uint32_t const> byte_lengths, std::int64_t max_samples = 0,
+               packing how = packing::stream)
+      : loader_(s, split::held_out, sequence, 0, begin_of_text, {}, how), samples_(loader_.samples_in_epoch({})) {
     if (max_samples > 0) samples_ = std::min(samples_, max_samples);
     std::vector<std::int32_t> rows[4];
     for (auto& r : rows) r.resize(std::size_t(sequence));

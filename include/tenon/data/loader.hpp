@@ -12,6 +12,7 @@
 #include "tenon/core/sha256.hpp"
 #include "tenon/data/cursor.hpp"
 #include "tenon/data/detail/hashing.hpp"
+#include "tenon/data/packing.hpp"
 #include "tenon/data/store.hpp"
 
 namespace tenon::data {
@@ -81,15 +82,20 @@ class permutation {
 /// the epoch too, so that a long document does not fill one batch. Both orders are pure functions of (store hash, seed,
 /// stage, epoch); the held-out side has one order for ever.
 ///
+/// *Conversations* (packing::whole) are never parted: each lies whole in one sample, a document of its own beside others,
+/// and the rest of the sample is padding. Their rows are their tokens but the last, row k's target is token k + 1 where it
+/// is to be learnt, else -1. Which ones share a sample is fixed (pack_whole), the order of the samples is drawn for each
+/// epoch. One that is longer than a sample is cut at its end; one whose answers all lie behind the cut is left out.
+///
 /// State is the order of one epoch (16 bytes per document), recomputed from the key when the epoch changes: going on
 /// from a cursor costs one such computation. Not for concurrent use; a copy per thread is.
 class loader {
  public:
   /// `begin_of_text`: the tokenizer's. Errors: a sequence below 1; a stage without documents, without an end or out of
-  /// order.
+  /// order; a store without conversations that could be trained on.
   loader(store s, split side, std::int64_t sequence, std::uint64_t seed, std::int32_t begin_of_text,
-         curriculum_plan const& plan = {})
-      : store_(std::move(s)), side_(side), sequence_(sequence), begin_of_text_(begin_of_text) {
+         curriculum_plan const& plan = {}, packing how = packing::stream)
+      : store_(std::move(s)), side_(side), how_(how), sequence_(sequence), begin_of_text_(begin_of_text) {
     if (sequence < 1)
       throw error("a sample needs at least one row, the sequence length is " + std::to_string(sequence));
     sha256 h;
@@ -103,6 +109,7 @@ class loader {
       if (store_.side(i) == side) all.push_back(std::uint32_t(i));
     }
     if (all.empty()) throw error("the store has no document on the side that was asked for");
+    if (how_ == packing::whole) leave_out_unanswered(all);
     auto stages = plan.stages;
     if (stages.empty() || side == split::held_out) stages.assign(1, {});
     bool const ranked =
@@ -124,8 +131,12 @@ class loader {
       if (made.documents.empty())
         throw error(name + " has no documents: " + std::to_string(all.size()) + " are too few for its quantiles");
       if (ranked) std::sort(made.documents.begin(), made.documents.end());
-      for (auto d : made.documents) made.rows += store_.length(d);
-      made.samples = (made.rows + sequence - 1) / sequence;
+      if (how_ == packing::whole) {
+        pack(made);
+      } else {
+        for (auto d : made.documents) made.rows += store_.length(d);
+        made.samples = (made.rows + sequence - 1) / sequence;
+      }
       made.first_epoch = epoch, made.first_sample = sample;
       if (!last) {
         constexpr auto never = std::int64_t(1) << 62;
@@ -142,6 +153,8 @@ class loader {
 
   std::int64_t sequence() const { return sequence_; }
   store const& corpus() const { return store_; }
+  /// What became of the conversations of this side (packing::whole).
+  packing_counts const& packed() const { return packed_; }
   /// Samples of a whole epoch of the cursor's stage, the padded one included.
   std::int64_t samples_in_epoch(cursor at) const { return at_stage(at).samples; }
   /// Rows with a target in a whole epoch of the cursor's stage.
@@ -170,8 +183,11 @@ class loader {
       auto const& s = at_stage(at);
       prepare(at);
       auto const which = std::int64_t(samples_(std::uint64_t(at.sample)));
-      row_block(which * sequence_, s.rows, tokens + i * sequence_, targets + i * sequence_, positions + i * sequence_,
-                document_start + i * sequence_);
+      auto const to = i * sequence_;
+      if (how_ == packing::whole)
+        conversation_block(s.packs[std::size_t(which)], tokens + to, targets + to, positions + to, document_start + to);
+      else
+        row_block(which * sequence_, s.rows, tokens + to, targets + to, positions + to, document_start + to);
       at = advance(at, 1);
     }
   }
@@ -184,7 +200,8 @@ class loader {
  private:
   struct stage {
     std::vector<std::uint32_t> documents;
-    std::int64_t rows = 0, samples = 0;
+    std::vector<std::vector<std::uint32_t>> packs;  ///< packing::whole: the conversations of each sample
+    std::int64_t rows = 0, samples = 0;             ///< rows that have a target
     std::int64_t first_epoch = 0, first_sample = 0, end_sample = std::int64_t(1) << 62;
   };
 
@@ -216,6 +233,36 @@ class loader {
     return s;
   }
 
+  // Rows of a conversation: its last token is predicted and not read.
+  std::int64_t rows_of(std::uint32_t d) const { return std::min(store_.length(d) - 1, sequence_); }
+
+  // Takes the conversations without a target in their rows out of the list, and counts what becomes of the others.
+  void leave_out_unanswered(std::vector<std::uint32_t>& all) {
+    std::vector<std::int32_t> row;
+    std::erase_if(all, [&](std::uint32_t d) {
+      row.resize(std::size_t(rows_of(d)));
+      if (!row.empty()) store_.copy(d, 1, rows_of(d), row.data());
+      auto const targets = std::count_if(row.begin(), row.end(), is_learnt);
+      if (targets == 0) return ++packed_.left_out, true;
+      ++packed_.conversations, packed_.cut += store_.length(d) - 1 > sequence_;
+      packed_.rows += rows_of(d), packed_.targets += targets;
+      if (targets_of_.size() <= d) targets_of_.resize(std::size_t(d) + 1);
+      targets_of_[d] = std::int32_t(targets);
+      return false;
+    });
+    if (all.empty())
+      throw error("none of " + std::to_string(packed_.left_out) + " conversations of the " +
+                  (side_ == split::train ? "training" : "held-out") + " side has an answer within " +
+                  std::to_string(sequence_) + " tokens; give longer samples (batch.sequence), or other conversations");
+  }
+
+  void pack(stage& s) const {
+    std::vector<packed_document> list;
+    for (auto d : s.documents) list.push_back({d, rows_of(d)}), s.rows += targets_of_[d];
+    s.packs = pack_whole(std::move(list), sequence_);
+    s.samples = std::int64_t(s.packs.size());
+  }
+
   // Draws the two orders of the cursor's epoch.
   void prepare(cursor at) {
     if (at.stage == drawn_stage_ && at.epoch == drawn_epoch_) return;
@@ -223,6 +270,9 @@ class loader {
     bool const fixed = side_ == split::held_out;
     std::uint64_t const key =
         detail::mix(key_, fixed ? 0 : detail::mix(std::uint64_t(at.stage), std::uint64_t(at.epoch)));
+    samples_ = detail::permutation(std::uint64_t(s.samples), detail::mix(key, ~std::uint64_t{0}));
+    drawn_stage_ = at.stage, drawn_epoch_ = at.epoch;
+    if (how_ == packing::whole) return;
     order_ = s.documents;
     for (std::size_t i = order_.size(); i > 1; --i) {  // Fisher-Yates on a counter-based generator
       std::uint64_t const draw = detail::mix(key, i);
@@ -231,8 +281,32 @@ class loader {
     ends_.resize(order_.size());
     std::int64_t row = 0;
     for (std::size_t i = 0; i < order_.size(); ++i) ends_[i] = row += store_.length(order_[i]);
-    samples_ = detail::permutation(std::uint64_t(s.samples), detail::mix(key, ~std::uint64_t{0}));
-    drawn_stage_ = at.stage, drawn_epoch_ = at.epoch;
+  }
+
+  // A sample of whole conversations.
+  void conversation_block(std::vector<std::uint32_t> const& pack, std::int32_t* tokens, std::int32_t* targets,
+                          std::int32_t* positions, std::int32_t* document_start) const {
+    std::int64_t r = 0;
+    for (auto const d : pack) {
+      auto const n = rows_of(d);
+      store_.copy(d, 0, n, tokens + r);
+      store_.copy(d, 1, n, targets + r);
+      std::transform(tokens + r, tokens + r + n, tokens + r, id_of);
+      std::transform(targets + r, targets + r + n, targets + r, [](std::int32_t t) { return is_learnt(t) ? t : -1; });
+      std::iota(positions + r, positions + r + n, 0);
+      std::fill(document_start + r, document_start + r + n, std::int32_t(r));
+      r += n;
+    }
+    pad(r, tokens, targets, positions, document_start);
+  }
+
+  // Rows [r, sequence) have nothing to learn: a document of their own.
+  void pad(std::int64_t r, std::int32_t* tokens, std::int32_t* targets, std::int32_t* positions,
+           std::int32_t* document_start) const {
+    std::iota(positions + r, positions + sequence_, 0);
+    std::fill(tokens + r, tokens + sequence_, begin_of_text_);
+    std::fill(targets + r, targets + sequence_, -1);
+    std::fill(document_start + r, document_start + sequence_, std::int32_t(r));
   }
 
   // Rows [row, row + sequence) of the epoch's stream.
@@ -254,14 +328,14 @@ class loader {
       std::fill(document_start + r, document_start + r + take, std::int32_t(r));
       r += take;
     }
-    std::iota(positions + r, positions + sequence_, 0);
-    std::fill(tokens + r, tokens + sequence_, begin_of_text_);
-    std::fill(targets + r, targets + sequence_, -1);
-    std::fill(document_start + r, document_start + sequence_, std::int32_t(r));
+    pad(r, tokens, targets, positions, document_start);
   }
 
   store store_;
   split side_;
+  packing how_;
+  packing_counts packed_;
+  std::vector<std::int32_t> targets_of_;  // [document], of conversations
   std::int64_t sequence_;
   std::int32_t begin_of_text_;
   std::uint64_t key_ = 0;

@@ -66,6 +66,7 @@ inline std::string source_key(source const& in, double held_out) {
   text(o.text_field), text(o.difficulty_field);
   number(std::uint64_t(o.bad)), number(std::uint64_t(o.max_document));
   number(std::uint64_t(held_out * 0x1p53));
+  if (o.conversations) text("conversations"), text(o.conversations->fingerprint());
   return h.hex();
 }
 

@@ -11,12 +11,14 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tenon/core/error.hpp"
+#include "tenon/data/detail/conversation_record.hpp"
 #include "tenon/data/detail/json_record.hpp"
 #include "tenon/data/report.hpp"
 #include "tenon/data/utf8.hpp"
@@ -31,6 +33,8 @@ struct source_options {
   std::vector<std::string> exclude = {};  ///< path prefixes below a directory that are left out, such as "ATen/ops/"
   std::string text_field = "text";        ///< of a JSONL record; a string
   std::string difficulty_field = {};      ///< of a JSONL record; a number; empty: no difficulty is read
+  /// Set: a record holds a list of messages (`text_field` names it), which is written in this form; only JSONL is read.
+  std::shared_ptr<chat::format const> conversations = {};
   on_bad bad = on_bad::skip;
   std::int64_t max_document = 64 << 20;  ///< bytes: a longer text file is cut at line ends, a longer line is bad
 };
@@ -43,6 +47,7 @@ struct document {
   std::string text = {};  ///< well-formed UTF-8, not empty
   float difficulty = std::numeric_limits<float>::quiet_NaN();
   int side = -1;  ///< -1: the split decides; 0: training; 1: held out (the tail of a lone file)
+  std::vector<chat::byte_range> answers = {};  ///< of a conversation: what of its text is to be learnt
 };
 
 /// A file to be read.
@@ -125,6 +130,8 @@ class source {
       ++r.files;
       if (f.jsonl)
         read_jsonl(f, h.fd, r, use);
+      else if (o_.conversations)
+        r.add({f.path, 0, "conversations are read from files that end in .jsonl, one in each line"}, f.size, o_.bad);
       else
         read_text(f, h.fd, r, files_.size() == 1 ? lone_tail : 0.0, use);
     }
@@ -317,6 +324,17 @@ class source {
     auto bad = [&](std::string why) { r.add({f.path, line, std::move(why)}, std::int64_t(text.size()), o_.bad); };
     if (auto const at = first_invalid_utf8(text); at != std::string_view::npos)
       return bad("not UTF-8 (byte " + std::to_string(at) + " of the line)");
+    document d;
+    if (o_.conversations) {
+      try {
+        auto one = detail::read_conversation(text, o_.text_field, o_.difficulty_field, *o_.conversations);
+        d.text = std::move(one.content.text), d.answers = std::move(one.content.answers);
+        if (one.difficulty) d.difficulty = float(*one.difficulty);
+      } catch (error const& e) {
+        return bad(e.what());
+      }
+      return use(std::move(d));
+    }
     detail::record_sax sax{
         .text_field = o_.text_field, .difficulty_field = o_.difficulty_field, .text = {}, .reason = {}};
     bool const fine = nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
@@ -325,7 +343,6 @@ class source {
     if (!o_.difficulty_field.empty() && !sax.has_difficulty)
       return bad("the record has no field \"" + o_.difficulty_field + "\"");
     if (sax.text.empty()) return void(++r.empty);
-    document d;
     d.text = std::move(sax.text);
     if (sax.has_difficulty) d.difficulty = float(sax.difficulty);
     use(std::move(d));

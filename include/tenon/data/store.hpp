@@ -117,8 +117,13 @@ struct document_table {
 
 }  // namespace detail
 
-/// A read-only corpus of tokenised documents. Every document's tokens end with the tokenizer's end of text. Cheap to
-/// copy, safe to share between threads. Made by `build_store` or `prepare`.
+/// A token as a store of conversations holds it: its id, with this bit set where nobody is to learn to say it.
+inline constexpr std::uint32_t unlearnt_bit = std::uint32_t(1) << 31;
+constexpr std::int32_t id_of(std::int32_t stored) { return std::int32_t(std::uint32_t(stored) & ~unlearnt_bit); }
+constexpr bool is_learnt(std::int32_t stored) { return stored >= 0; }
+
+/// A read-only corpus of tokenised documents. Every document's tokens end with the tokenizer's end of text; those of a
+/// conversation are as its template wrote them, most of them with `unlearnt_bit`. Cheap to copy, safe to share between threads. Made by `build_store` or `prepare`.
 class store {
  public:
   /// Opens the store in `directory`. Errors: a file that is missing, damaged or of another version, with its path.
@@ -128,7 +133,7 @@ class store {
   std::int64_t documents() const { return s_->documents; }
   /// Tokens, end-of-text tokens included.
   std::int64_t tokens() const { return std::int64_t(s_->table.first[s_->documents]); }
-  /// Tokens of document `i`, its end of text included; at least 1.
+  /// Tokens of document `i`, at least 1.
   std::int64_t length(std::int64_t i) const { return std::int64_t(s_->table.first[i + 1] - s_->table.first[i]); }
   /// Bytes of text of document `i`.
   std::int64_t bytes(std::int64_t i) const { return std::int64_t(s_->table.bytes[i]); }

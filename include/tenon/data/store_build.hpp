@@ -162,6 +162,26 @@ inline bool hash_holds_out(std::uint64_t content_hash, double fraction) {
   return double(content_hash >> 11) * 0x1p-53 < fraction;
 }
 
+namespace detail {
+
+/// Sets `unlearnt_bit` of every token that lies outside of the answers altogether: a token that overlaps one is learnt.
+/// `text` must be what `ids` stand for.
+inline void mark_unlearnt(std::vector<std::int32_t>& ids, tokenizer const& t, std::string_view text,
+                          std::vector<chat::byte_range> const& answers) {
+  std::size_t at = 0, next = 0;
+  for (auto& id : ids) {
+    auto const end = at + (t.byte_lengths()[std::size_t(id)] > 0 ? t.bytes(id).size() : t.decode({&id, 1}).size());
+    while (next < answers.size() && at >= answers[next].last) ++next;
+    if (next == answers.size() || end <= answers[next].first) id = std::int32_t(std::uint32_t(id) | unlearnt_bit);
+    at = end;
+  }
+  if (at != text.size())
+    throw error("a conversation's tokens stand for " + std::to_string(at) + " bytes of " + std::to_string(text.size()) +
+                ", so it is not known which of them answer; this tokenizer cannot be used for conversations");
+}
+
+}  // namespace detail
+
 /// How a store is built.
 struct store_options {
   double held_out = 0.02;  ///< fraction of documents that are held out, chosen by the hash of their text
@@ -183,7 +203,8 @@ inline report build_store(source const& in, tokenizer const& t, std::filesystem:
   std::filesystem::create_directory(directory);
   report r;
   detail::watched watch(w, "tokenising", in.bytes());
-  std::uint32_t const width = t.size() <= 65'536 ? 2 : 4;
+  bool const conversations = in.options().conversations != nullptr;
+  std::uint32_t const width = t.size() <= 65'536 && !conversations ? 2 : 4;
   int const threads = std::max(1, o.threads);
   std::vector<encoder> encoders;
   for (int i = 0; i < threads; ++i) encoders.emplace_back(t);
@@ -211,8 +232,13 @@ inline report build_store(source const& in, tokenizer const& t, std::filesystem:
     detail::parallel_for(batch.size(), threads, [&](std::size_t i, int thread) {
       auto& out = results[i];
       out.ids.clear();
-      encoders[std::size_t(thread)].encode(batch[i].text, out.ids, specials::as_text);
-      out.ids.push_back(t.end_of_text());
+      if (conversations) {  // the template's own tokens are what it writes; they stand in its text
+        encoders[std::size_t(thread)].encode(batch[i].text, out.ids, specials::parse);
+        detail::mark_unlearnt(out.ids, t, batch[i].text, batch[i].answers);
+      } else {
+        encoders[std::size_t(thread)].encode(batch[i].text, out.ids, specials::as_text);
+        out.ids.push_back(t.end_of_text());
+      }
       sha256 h;
       h.update(batch[i].text);
       out.hash = detail::leading(h.digest());

@@ -12,6 +12,7 @@
 #include "tenon/checkpoint/directory.hpp"
 #include "tenon/checkpoint/weight_values.hpp"
 #include "tenon/data/tokenizer_json.hpp"
+#include "tenon/deploy/base_model.hpp"
 #include "tenon/deploy/model_config.hpp"
 #include "tenon/deploy/side_files.hpp"
 #include "tenon/recipe/json.hpp"
@@ -25,6 +26,7 @@ struct export_options {
   std::optional<std::int64_t> step = {};            ///< default: the newest checkpoint that is whole
   checkpoint::dtype type = checkpoint::dtype::F32;  ///< F32, BF16 or F16: of the weights in the files
   std::uint64_t shard_bytes = 5'000'000'000;        ///< a file of weights has at most so many, or one tensor
+  std::optional<std::filesystem::path> base = {};   ///< where the model of --init is now, of a run that kept it
 };
 
 /// What was written.
@@ -102,42 +104,50 @@ std::vector<std::pair<std::string, std::string>> repeated_tensors(Model const& m
   return all;
 }
 
-/// Files of weights: names, and which tensors go where. `repeated`: further names of tensors.
-inline std::vector<std::vector<checkpoint::tensor_view>> shards(
-    checkpoint::safetensors_file const& file, std::vector<std::pair<std::string, std::string>> const& repeated,
-    checkpoint::dtype type, std::uint64_t most) {
-  std::vector<std::vector<checkpoint::tensor_view>> all(1);
+/// A tensor of the export.
+struct exported_tensor {
+  std::string name;
+  checkpoint::dtype type;
+  std::vector<std::int64_t> shape;
+  std::uint64_t bytes() const { return *checkpoint::bytes_of(type, shape); }
+};
+
+/// Files of weights: which tensors go where.
+inline std::vector<std::vector<exported_tensor>> shards(
+    std::vector<std::pair<std::string, std::vector<std::int64_t>>> const& weights, checkpoint::dtype type,
+    std::uint64_t most) {
+  std::vector<std::vector<exported_tensor>> all(1);
   std::uint64_t used = 0;
-  std::vector<std::pair<std::string, checkpoint::stored_tensor const*>> named;
-  for (auto const& [name, t] : file.tensors()) named.emplace_back(name, &t);
-  for (auto const& [name, original] : repeated) named.emplace_back(name, &file.at(original));
-  for (auto const& [name, at] : named) {
-    auto const& t = *at;
-    auto const as = name.ends_with(".e_score_correction_bias") ? checkpoint::dtype::F32 : type;
-    auto const size = *checkpoint::bytes_of(as, t.shape);
-    if (!all.back().empty() && used + size > most) all.emplace_back(), used = 0;
-    all.back().push_back({name, as, t.shape, t.bytes.data()});
-    used += size;
+  for (auto const& [name, shape] : weights) {
+    exported_tensor t{name, name.ends_with(".e_score_correction_bias") ? checkpoint::dtype::F32 : type, shape};
+    if (!all.back().empty() && used + t.bytes() > most) all.emplace_back(), used = 0;
+    used += t.bytes();
+    all.back().push_back(std::move(t));
   }
   return all;
 }
 
-/// Writes one file; tensors are fp32 in memory and rounded to their type on the way.
-inline void write_shard(std::filesystem::path const& file, std::vector<checkpoint::tensor_view> tensors) {
-  std::vector<std::vector<std::byte>> rounded;
-  std::vector<float> aligned;
-  for (auto& t : tensors) {
-    if (t.type == checkpoint::dtype::F32) continue;
-    auto const bytes = *checkpoint::bytes_of(t.type, t.shape);
-    auto const count = bytes / checkpoint::size_of(t.type);
-    aligned.resize(count);
-    std::memcpy(aligned.data(), t.data, count * 4);
-    auto& to = rounded.emplace_back(bytes);
-    checkpoint::from_floats(aligned.data(), std::int64_t(count), t.type, to.data());
-    t.data = to.data();
+/// Writes one file; its tensors are read in fp32 and rounded to their type, so it is in memory as a whole.
+/// `repeated`: names of tensors that are others again.
+inline void write_shard(std::filesystem::path const& file, std::vector<exported_tensor> const& tensors,
+                        whole_weights& from, std::map<std::string, std::string> const& repeated) {
+  std::vector<std::vector<std::byte>> held;
+  std::vector<checkpoint::tensor_view> views;
+  std::vector<float> values;
+  for (auto const& t : tensors) {
+    auto& to = held.emplace_back(t.bytes());
+    auto const count = t.bytes() / checkpoint::size_of(t.type);
+    values.resize(count);
+    auto const other = repeated.find(t.name);
+    from.read(other == repeated.end() ? t.name : other->second, t.shape, values.data());
+    if (t.type == checkpoint::dtype::F32)
+      std::memcpy(to.data(), values.data(), to.size());
+    else
+      checkpoint::from_floats(values.data(), std::int64_t(count), t.type, to.data());
+    views.push_back({t.name, t.type, t.shape, to.data()});
   }
   checkpoint::output_file<> sink(file);
-  checkpoint::write_safetensors(sink, std::move(tensors));
+  checkpoint::write_safetensors(sink, std::move(views));
   sink.finish();
 }
 
@@ -157,10 +167,15 @@ inline exported export_run(export_options const& o) {
   namespace fs = std::filesystem;
   if (fs::exists(o.out)) throw error("'" + o.out.string() + "' exists already; name a directory that does not");
   auto const found = checkpoint_of(o.run, o.step);
-  checkpoint::safetensors_file const weights(found.directory / "model.safetensors");
-  for (auto const& [name, t] : weights.tensors())
-    if (t.type != checkpoint::dtype::F32)
-      throw error("tensor '" + name + "' of the checkpoint is not fp32; it is not one that a trainer of tenon wrote");
+  whole_weights weights(found.directory, found.contents, o.base);
+  bool tied = false;
+  with_model_of(found.contents, [&](auto const& model) {
+    tied = model.tied;
+    if (weights.has_base())
+      if (auto const config = require_same_model(weights.files().directory(), model)) config->weights.tell(weights.files());
+  });
+  auto list = weights.files().weights();
+  if (tied) std::erase_if(list, [](auto const& t) { return t.first == "lm_head.weight"; });  // it repeats the embedding
 
   auto const origin = read_origin(o.run);
   auto const tokens = data::load_tokenizer(o.run / "tokenizer.json", origin ? origin->end_of_text : "");
@@ -174,27 +189,30 @@ inline exported export_run(export_options const& o) {
   fs::create_directories(part, code);
   if (code) throw error("could not make '" + part.string() + "': " + code.message());
   exported result{found.contents.step, 0, {}};
+  std::map<std::string, std::string> repeated;
   try {
-    std::vector<std::pair<std::string, std::string>> repeated;
-    with_model_of(found.contents, [&](auto const& model) { repeated = detail::repeated_tensors(model); });
-    auto const shards = detail::shards(weights, repeated, o.type, o.shard_bytes);
+    with_model_of(found.contents, [&](auto const& model) {
+      for (auto const& [name, original] : detail::repeated_tensors(model)) repeated[name] = original;
+    });
+    for (auto const& [name, original] : repeated) list.emplace_back(name, weights.files().shape_of(original));
+    auto const shards = detail::shards(list, o.type, o.shard_bytes);
     nlohmann::ordered_json map = nlohmann::ordered_json::object();
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < shards.size(); ++i) {
       char name[64] = "model.safetensors";
       if (shards.size() > 1) std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
       for (auto const& t : shards[i]) {
-        auto const size = *checkpoint::bytes_of(t.type, t.shape);
-        total += size, result.parameters += std::int64_t(size / checkpoint::size_of(t.type));
+        total += t.bytes(), result.parameters += std::int64_t(t.bytes() / checkpoint::size_of(t.type));
         map[t.name] = name;
       }
-      detail::write_shard(part / name, shards[i]);
+      detail::write_shard(part / name, shards[i], weights, repeated);
       result.files.emplace_back(name);
     }
     auto const add = [&](char const* name, nlohmann::ordered_json const& json) {
       detail::write_json(part / name, json);
       result.files.emplace_back(name);
     };
+    weights.finish();
     if (shards.size() > 1)
       add("model.safetensors.index.json", {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
     char const* const dtype = o.type == checkpoint::dtype::F32    ? "float32"

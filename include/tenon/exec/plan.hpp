@@ -6,7 +6,7 @@
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/count/executor.hpp"
 #include "tenon/exec/cuda/arena.hpp"
-#include "tenon/exec/store.hpp"
+#include "tenon/exec/split_store.hpp"
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/recipe.hpp"
 
@@ -35,9 +35,12 @@ constexpr plan_numbers numbers_of(Recipe const& r, int members = 1) {
 /// from the model's own forward and backward pass run on paper (exec::count). Bytes and operations are those of one
 /// rank. Torch-free.
 struct run_plan {
-  std::int64_t parameters = 0;  ///< trained scalars
+  std::int64_t parameters = 0;         ///< trained scalars
+  std::int64_t frozen_parameters = 0;  ///< scalars that stay as they are
   std::int64_t master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;
   std::int64_t copy_bytes = 0;        ///< weights in the compute dtype, where that is not the master's
+  std::int64_t frozen_bytes = 0;      ///< frozen weights, which have nothing but themselves, in the compute dtype
+  std::int64_t adapter_bytes = 0;     ///< what lies between the two products of an adapter
   std::int64_t activation_bytes = 0;  ///< saved, scratch, logits, workspace: the sum of the following four
   std::int64_t saved_bytes = 0;       ///< what the forward pass keeps for the backward pass
   std::int64_t logits_bytes = 0;      ///< a chunk of logits, and of their gradient
@@ -57,7 +60,7 @@ struct run_plan {
   bool fits = false;                  ///< fits_into(total(), memory)
 
   constexpr std::int64_t total() const {
-    return master_bytes + gradient_bytes + moment_bytes + copy_bytes + activation_bytes;
+    return master_bytes + gradient_bytes + moment_bytes + copy_bytes + frozen_bytes + adapter_bytes + activation_bytes;
   }
   /// What the system sees of the process once a step was made.
   constexpr std::int64_t peak() const { return total() + program_bytes; }
@@ -105,24 +108,33 @@ inline constexpr bool on_gpu = requires { requires Model::cuda_layers; };
 
 /// The plan of a model in a compute type, with an optimizer of so many moments in the format `moment`, for numbers known
 /// when it is called.
-template <class Model, class Compute, int Moments>
+template <class Model, class Compute, int Moments, class Training = nn::train_all>
 constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype compute, dtype moment = dtype::fp32) {
-  using layout = exec::flat_layout<Model>;
   using activations = exec::activations<Model, Compute>;
   std::int64_t const rows = n.micro * n.sequence;
-  auto const counted = exec::count::forward_backward<Model, Compute>(n.micro, n.sequence, rates_of(f, compute));
-  auto const forward = exec::count::evaluate<Model, Compute>(n.micro, n.sequence);
+  auto const counted = exec::count::forward_backward<Model, Compute, Training>(n.micro, n.sequence, rates_of(f, compute));
+  auto const forward = exec::count::evaluate<Model, Compute, Training>(n.micro, n.sequence);
   run_plan p;
-  p.parameters = layout::parameters;
-  p.master_bytes = p.gradient_bytes = layout::total * 4;
-  p.moment_bytes = layout::total * size_of(moment) * Moments;
-  p.copy_bytes = std::is_same_v<Compute, float> ? 0 : layout::total * std::int64_t(sizeof(Compute));
+  std::int64_t trained = 0;  // elements, padding included
+  if constexpr (Training::splits) {
+    using store = exec::split_store<Model, Compute, Training>;
+    trained = store::size;
+    p.parameters = store::layout::parameters.trained, p.frozen_parameters = store::layout::parameters.frozen;
+    p.frozen_bytes = store::frozen_size * std::int64_t(sizeof(Compute));
+    p.adapter_bytes = store::adapter_bytes(rows);
+  } else {
+    trained = exec::flat_layout<Model>::total;
+    p.parameters = exec::flat_layout<Model>::parameters;
+  }
+  p.master_bytes = p.gradient_bytes = trained * 4;
+  p.moment_bytes = trained * size_of(moment) * Moments;
+  p.copy_bytes = std::is_same_v<Compute, float> ? 0 : trained * std::int64_t(sizeof(Compute));
   p.micro_batches = n.global / std::max<std::int64_t>(1, n.micro * n.ranks);
   p.activation_bytes = activations::bytes(rows, n.members, n.sequence);
-  if constexpr (on_gpu<Model>)
+  if constexpr (on_gpu<Model> && !Training::splits)
     if (f.device == device_kind::cuda)
       p.activation_bytes = exec::cuda::arena_bytes<Model, Compute, Moments>(rows, p.micro_batches) - p.master_bytes -
-                           p.gradient_bytes - layout::total * 4 * Moments - p.copy_bytes;
+                           p.gradient_bytes - trained * 4 * Moments - p.copy_bytes;
   p.logits_bytes = logits_bytes_of(typename activations::saved_type{});
   p.saved_bytes = nn::activation_bytes<typename activations::saved_type>(rows, n.members) - p.logits_bytes;
   p.scratch_bytes = nn::activation_bytes<typename activations::scratch_type>(rows, n.members);
@@ -147,8 +159,8 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
 template <auto const& R>
 constexpr run_plan make_plan(plan_numbers const& n, target_facts const& f = R.target.facts(),
                              dtype moment = dtypes_of(R).moment) {
-  return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments>(
-      n, f, resolved_precision_t<decltype(R)>::compute, moment);
+  return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments,
+                 models::training_of<R>>(n, f, resolved_precision_t<decltype(R)>::compute, moment);
 }
 
 /// The plan of a recipe with its own numbers, for a team of `members`.

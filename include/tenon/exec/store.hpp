@@ -52,6 +52,29 @@ std::vector<nn::parameter_place> parameter_places() {
   return all;
 }
 
+/// Values of one parameter before step 0, a function of (seed, its name, element) alone.
+inline void initialise_place(nn::parameter_place const& p, float* w, std::uint64_t seed, double std_dev, int layers) {
+  random_stream const random(seed, p.name);
+  double const scale =
+      p.init == nn::initializer::normal_by_depth ? std_dev / std::sqrt(2.0 * layers) : std_dev;
+  double const width = 1 / std::sqrt(double(p.cols));
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    switch (p.init) {
+      case nn::initializer::ones:
+        w[i] = 1;
+        break;
+      case nn::initializer::zeros:
+        w[i] = 0;
+        break;
+      case nn::initializer::uniform_by_width:
+        w[i] = float((2 * random.uniform(std::uint64_t(i)) - 1) * width);
+        break;
+      default:
+        w[i] = float(scale * random.normal(std::uint64_t(i)));
+    }
+  }
+}
+
 /// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one
 /// flat buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
 template <class Model, class Compute>
@@ -101,24 +124,7 @@ class parameter_store {
 
   /// Values before step 0, a function of (seed, name of the parameter, element) alone.
   void initialise(std::uint64_t seed, double std_dev) const {
-    for (auto const& p : parameter_places<Model>()) {
-      float* const w = master() + p.offset;
-      random_stream const random(seed, p.name);
-      double const scale =
-          p.init == nn::initializer::normal_by_depth ? std_dev / std::sqrt(2.0 * Model::layers) : std_dev;
-      for (std::int64_t i = 0; i < p.size(); ++i) {
-        switch (p.init) {
-          case nn::initializer::ones:
-            w[i] = 1;
-            break;
-          case nn::initializer::zeros:
-            w[i] = 0;
-            break;
-          default:
-            w[i] = float(scale * random.normal(std::uint64_t(i)));
-        }
-      }
-    }
+    for (auto const& p : parameter_places<Model>()) initialise_place(p, master() + p.offset, seed, std_dev, Model::layers);
     refresh_copy();
   }
 

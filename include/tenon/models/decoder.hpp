@@ -235,10 +235,8 @@ struct decoder {
     norm_backward(x, b, weights.model.norm, sink.model.norm, s, t, t.block.d_branch);
   }
   template <class X, class T>
-  static constexpr void norm_backward(X& x, nn::micro_batch const& b,
-                                      typename Norm::template params<nn::weights<T>> const& norm,
-                                      typename Norm::template params<nn::gradients> const& sink, saved<T> const& s,
-                                      scratch const& t, nn::rows<float, Hidden> d_normed) {
+  static constexpr void norm_backward(X& x, nn::micro_batch const& b, auto const& norm, auto const& sink,
+                                      saved<T> const& s, scratch const& t, nn::rows<float, Hidden> d_normed) {
     x.zero(b.num_rows(), t.d_stream);
     Norm::backward_input(x, b, norm, s.head.norm, s.head.in, d_normed, t.d_stream);
     x.barrier();

@@ -5,6 +5,7 @@
 #include "tenon/models/deepseek_v3.hpp"
 #include "tenon/nn/dtype.hpp"
 #include "tenon/nn/rotation.hpp"
+#include "tenon/nn/training.hpp"
 #include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/recipe.hpp"
 
@@ -55,6 +56,41 @@ struct architecture<model::deepseek_v3> {
                          expert_shape_of<R, nn::gate::sigmoid, R.model.normalised>, nn::bits(R.model.norm_eps),
                          recompute_every(R.memory), R.model.mtp_modules>;
 };
+
+/// What of a model is trained, of a policy of the axis trainable.
+template <class Policy>
+struct training;
+template <>
+struct training<trainable::all> {
+  template <auto const& R>
+  using of = nn::train_all;
+};
+template <>
+struct training<trainable::lora> {
+  template <auto const& R>
+  using of = nn::train_adapters<R.trainable.rank, (R.trainable.attention ? nn::roles(nn::role::attention) : 0u) |
+                                                      (R.trainable.feed_forward ? nn::roles(nn::role::feed_forward) : 0u)>;
+};
+template <>
+struct training<trainable::frozen> {
+  template <auto const& R>
+  using of = nn::train_without<(R.trainable.embedding ? nn::roles(nn::role::embedding) : 0u) |
+                               (R.trainable.norm ? nn::roles(nn::role::norm) : 0u) |
+                               (R.trainable.attention ? nn::roles(nn::role::attention) : 0u) |
+                               (R.trainable.feed_forward ? nn::roles(nn::role::feed_forward) : 0u) |
+                               (R.trainable.experts ? nn::roles(nn::role::hidden, nn::role::router_bias) : 0u)>;
+};
+template <auto const& R>
+using training_of = typename training<std::remove_cvref_t<decltype(R.trainable)>>::template of<R>;
+
+/// What an adapter's output is multiplied with; 1 where there are none.
+template <class Policy>
+constexpr float adapter_scale(Policy const& p) {
+  if constexpr (requires { p.alpha; })
+    return float(p.alpha.get() / p.rank);
+  else
+    return 1;
+}
 
 /// Weights of a model's balance losses; all 0 where it has none.
 template <class Policy>

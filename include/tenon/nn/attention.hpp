@@ -19,7 +19,7 @@ struct attention {
   struct linear {
     template <int Out, int In, initializer Init = initializer::normal>
     struct of {
-      typename F::template matrix<Out, In, role::hidden, Init> weight;
+      typename F::template matrix<Out, In, role::attention, Init> weight;
     };
   };
   template <class F>
@@ -61,8 +61,8 @@ struct attention {
   };
 
   /// stream += o_proj(attention(in)); `in` is saved.dw.in, written by the norm before.
-  template <mode M, class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <mode M, class X, class W, class T>
+  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                 rows<float, Hidden> stream) {
     auto const n = b.num_rows();
     rows<T, kv_width> const k{s.kv.k.row(b.past)}, v{s.kv.v.row(b.past)};  // past is 0 unless decoding
@@ -78,8 +78,8 @@ struct attention {
   }
 
   /// d_in = gradient with respect to `in`, given that of the stream.
-  template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <class X, class W, class T>
+  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                        scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
     auto const n = b.num_rows();
     x.convert(n, d_stream, s.dw.d_out);
@@ -94,8 +94,8 @@ struct attention {
     x.linear_backward_input(n, s.kv.v, p.v_proj.weight, d_in, 1.f);
   }
 
-  template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+  template <class X, class G, class T>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
     auto const n = b.num_rows();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.mixed, g.o_proj.weight);
     x.linear_backward_weight(n, s.dx.q, s.dw.in, g.q_proj.weight);

@@ -14,14 +14,14 @@ struct embedding {
     typename F::template matrix<Vocab, Hidden, role::embedding, initializer::normal> weight;
   };
 
-  template <class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, rows<float, Hidden> stream) {
+  template <class X, class W>
+  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, rows<float, Hidden> stream) {
     x.embedding(b, p.weight, stream);
   }
 
   /// A writer that touches only the rows of tokens that occur: when it is the first writer it clears the others.
-  template <class X>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g,
+  template <class X, class G>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
                                         rows<float, Hidden> d_stream) {
     x.barrier();
     x.embedding_backward(b, d_stream, g.weight);

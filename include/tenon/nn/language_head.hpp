@@ -50,16 +50,14 @@ struct language_head {
   }
 
   template <class X, class T, int Rows>
-  static constexpr void normalise(X& x, micro_batch const& b, typename Norm::template params<weights<T>> const& norm,
-                                  saved<T, Rows> const& s) {
+  static constexpr void normalise(X& x, micro_batch const& b, auto const& norm, saved<T, Rows> const& s) {
     Norm::forward(x, b, norm, s.norm, s.in, s.normed);
     x.barrier();  // chunks are divided among the members in another way than the whole micro-batch
   }
 
   /// Forward only: adds each row's -log p to the loss.
   template <class X, class T, int Rows>
-  static constexpr void loss(X& x, micro_batch const& b, matrix<weights<T>> const& projection,
-                             saved<T, Rows> const& s) {
+  static constexpr void loss(X& x, micro_batch const& b, auto const& projection, saved<T, Rows> const& s) {
     for (std::int64_t first = 0; first < b.num_rows(); first += Rows) {
       auto const n = std::min<std::int64_t>(Rows, b.num_rows() - first);
       x.linear(n, rows<T, Hidden>{s.normed.row(first)}, projection, rows<float, Vocab>{s.logits.data});
@@ -68,11 +66,11 @@ struct language_head {
     }
   }
 
-  /// Forward and backward: adds to the loss, writes d_normed and the projection's gradient.
+  /// Forward and backward: adds to the loss, writes d_normed and the projection's gradient. `projection` and `sink` are a
+  /// `matrix` of the families that the store lends.
   template <class X, class T>
-  static constexpr void loss_and_gradient(X& x, micro_batch const& b, matrix<weights<T>> const& projection,
-                                          matrix<gradients> sink, saved<T> const& s, float seed,
-                                          rows<float, Hidden> d_normed) {
+  static constexpr void loss_and_gradient(X& x, micro_batch const& b, auto const& projection, auto sink,
+                                          saved<T> const& s, float seed, rows<float, Hidden> d_normed) {
     for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       rows<T, Hidden> const in{s.normed.row(first)};

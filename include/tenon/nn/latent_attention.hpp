@@ -29,7 +29,7 @@ struct latent_attention {
 
   template <class F, int Out, int In, initializer Init = initializer::normal>
   struct projection {
-    typename F::template matrix<Out, In, role::hidden, Init> weight;
+    typename F::template matrix<Out, In, role::attention, Init> weight;
   };
   template <class F>
   using output = projection<F, Hidden, out_width, initializer::normal_by_depth>;
@@ -100,9 +100,10 @@ struct latent_attention {
     rows<float, QueryRank> d_query_normed, d_query_latent;
   };
 
-  /// stream += o_proj(attention(in)); `in` is saved.dw.in, written by the norm before.
+  /// stream += o_proj(attention(in)); `in` is saved.dw.in, written by the norm before. `p` here and below: `params` of
+  /// whatever family the store lends (an alias, so not deduced by its name).
   template <mode M, class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  static constexpr void forward(X& x, micro_batch const& b, auto const& p, saved<T> const& s,
                                 rows<float, Hidden> stream) {
     auto const n = b.num_rows();
     rows<T, Rank> const latent{s.kv.latent.row(b.past)};  // past is 0 unless decoding
@@ -138,7 +139,7 @@ struct latent_attention {
 
   /// d_in = gradient with respect to `in`, given that of the stream.
   template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  static constexpr void backward_input(X& x, micro_batch const& b, auto const& p, saved<T> const& s,
                                        scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
     auto const n = b.num_rows();
     x.convert(n, d_stream, s.dw.d_out);
@@ -170,7 +171,7 @@ struct latent_attention {
   }
 
   template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+  static constexpr void backward_weight(X& x, micro_batch const& b, auto const& g, saved<T> const& s) {
     auto const n = b.num_rows();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.mixed, g.o_proj.weight);
     x.linear_backward_weight(n, s.dx.kv, s.kv.latent, g.kv_b_proj.weight);

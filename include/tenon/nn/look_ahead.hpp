@@ -66,8 +66,7 @@ struct look_ahead {
 
   /// `b`: as the rows before see it. `before`: what the head reads of them.
   template <class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p,
-                                typename table_layer::template params<weights<T>> const& table, saved<T> const& s,
+  static constexpr void forward(X& x, micro_batch const& b, auto const& p, auto const& table, saved<T> const& s,
                                 rows<T, width> before) {
     auto const n = b.num_rows();
     x.next_row(b, s.tokens, s.targets);
@@ -87,8 +86,7 @@ struct look_ahead {
   /// `d_normed`: gradient of what the head and a further module have read. The rows' before is added to `d_before`, the
   /// table's to `table`. `d_stream`: memory that means nothing, before or after.
   template <class X, class T>
-  static constexpr void backward(X& x, micro_batch const& b, params<weights<T>> const& p, params<gradients> const& g,
-                                 typename table_layer::template params<gradients> const& table, saved<T> const& s,
+  static constexpr void backward(X& x, micro_batch const& b, auto const& p, auto const& g, auto const& table, saved<T> const& s,
                                  scratch const& t, typename Block::scratch const& of_block, rows<float, width> d_stream,
                                  rows<float, width> d_normed, rows<float, width> d_before) {
     auto const n = b.num_rows();
@@ -112,9 +110,8 @@ struct look_ahead {
     table_layer::backward_weight(x, ahead, table, d_stream);
   }
 
-  template <class X, class T>
-  static constexpr void end_of_step(X& x, params<weights<T>> const& p, params<gradients> const& g,
-                                    bias_rule const& rule) {
+  template <class X>
+  static constexpr void end_of_step(X& x, auto const& p, auto const& g, bias_rule const& rule) {
     Block::end_of_step(x, block_of(p), block_of(g), rule);
   }
 

@@ -35,8 +35,8 @@ struct mixture_of_experts {
   template <class F>
   struct each_expert {
     static constexpr int copies = experts;
-    typename swiglu<Hidden, Inner>::template params<F>::expand gate_proj, up_proj;
-    typename swiglu<Hidden, Inner>::template params<F>::contract down_proj;
+    typename swiglu<Hidden, Inner, role::hidden>::template params<F>::expand gate_proj, up_proj;
+    typename swiglu<Hidden, Inner, role::hidden>::template params<F>::contract down_proj;
   };
   template <class F>
   struct params {
@@ -86,8 +86,8 @@ struct mixture_of_experts {
   };
 
   /// stream += y; `in` is saved.dw.in, written by the norm before.
-  template <mode M, class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <mode M, class X, class W, class T>
+  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                 rows<float, Hidden> stream) {
     auto const n = b.num_rows(), sorted = n * chosen;
     rows<T, Inner> const gate{s.dx.gate.data}, up{s.dx.up.data}, activated{s.dw.activated.data};
@@ -105,8 +105,8 @@ struct mixture_of_experts {
   }
 
   /// d_in = gradient with respect to `in`, given that of the stream.
-  template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <class X, class W, class T>
+  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                        scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
     auto const n = b.num_rows(), sorted = n * chosen;
     rows<T, Inner> const gate{s.dx.gate.data}, up{s.dx.up.data};
@@ -127,8 +127,8 @@ struct mixture_of_experts {
     x.linear_backward_input(n, d_logits, p.gate.weight, d_in, 1.f);
   }
 
-  template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+  template <class X, class G, class T>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
     auto const n = b.num_rows(), sorted = n * chosen;
     rows<T, Inner> const gate{s.dx.gate.data}, up{s.dx.up.data}, activated{s.dw.activated.data};
     rows<T, Hidden> const sorted_in{s.dw.sorted_in.data}, sorted_d_out{s.dw.sorted_d_out.data};
@@ -144,8 +144,8 @@ struct mixture_of_experts {
   /// The bias of experts with fewer rows than the mean rises by `rate`, that of others falls. `centred` takes the mean
   /// of these moves away from each, so that the biases keep their sum. Wang et al. 2024 (arXiv 2408.15664) and
   /// DeepSeek-V3 do the first, torchtitan the second. On one member; the caller puts barriers around.
-  template <class X, class T>
-  static constexpr void end_of_step(X& x, params<weights<T>> const& p, params<gradients> const& g,
+  template <class X, class W, class G>
+  static constexpr void end_of_step(X& x, params<W> const& p, params<G> const& g,
                                     bias_rule const& rule) {
     if constexpr (Routing::biased)
       x.rows(1, [&](std::int64_t, std::int64_t) {
@@ -165,8 +165,8 @@ struct mixture_of_experts {
   }
 
  private:
-  template <class T>
-  static constexpr float const* bias(params<weights<T>> const& p) {
+  template <class W>
+  static constexpr float const* bias(params<W> const& p) {
     if constexpr (Routing::biased)
       return p.gate.e_score_correction_bias.data;
     else

@@ -5,17 +5,18 @@
 namespace tenon::nn {
 
 /// Gated feed-forward (Shazeer 2020, arXiv 2002.05202): y = down(silu(gate(x)) * up(x)), silu(z) = z / (1 + exp(-z)).
-template <int Hidden, int Intermediate>
+/// `Role`: of its matrices; those of routed experts are another.
+template <int Hidden, int Intermediate, role Role = role::feed_forward>
 struct swiglu {
   static constexpr int width = Hidden;
 
   template <class F>
   struct params {
     struct expand {
-      typename F::template matrix<Intermediate, Hidden, role::hidden, initializer::normal> weight;
+      typename F::template matrix<Intermediate, Hidden, Role, initializer::normal> weight;
     };
     struct contract {
-      typename F::template matrix<Hidden, Intermediate, role::hidden, initializer::normal_by_depth> weight;
+      typename F::template matrix<Hidden, Intermediate, Role, initializer::normal_by_depth> weight;
     };
     expand gate_proj, up_proj;
     contract down_proj;
@@ -41,8 +42,8 @@ struct swiglu {
   };
 
   /// stream += y; `in` is saved.dw.in, written by the norm before.
-  template <mode M, class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <mode M, class X, class W, class T>
+  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                 rows<float, Hidden> stream) {
     auto const n = b.num_rows();
     x.linear(n, s.dw.in, p.gate_proj.weight, s.dx.gate);
@@ -51,8 +52,8 @@ struct swiglu {
     x.linear_add(n, s.dw.activated, p.down_proj.weight, stream);
   }
 
-  template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<weights<T>> const& p, saved<T> const& s,
+  template <class X, class W, class T>
+  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
                                        scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
     auto const n = b.num_rows();
     x.convert(n, d_stream, s.dw.d_out);
@@ -62,8 +63,8 @@ struct swiglu {
     x.linear_backward_input(n, s.dx.up, p.up_proj.weight, d_in, 1.f);
   }
 
-  template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<gradients> const& g, saved<T> const& s) {
+  template <class X, class G, class T>
+  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
     auto const n = b.num_rows();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.activated, g.down_proj.weight);
     x.linear_backward_weight(n, s.dx.gate, s.dw.in, g.gate_proj.weight);

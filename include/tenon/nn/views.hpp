@@ -15,12 +15,15 @@ constexpr T* advance(T* p, std::int64_t n) {
   return p + n;
 }
 
-/// What a parameter is for; the optimizer routes by it.
-enum class role : std::uint8_t { hidden, embedding, norm, bias, router_bias, adapter };
+/// What a parameter is for: the optimizer routes by it, and what is frozen or adapted is named by it. `attention`: the
+/// projections of attention; `feed_forward`: those of a feed-forward that every row goes through; `hidden`: all other
+/// matrices between the embedding and the head, such as routers and routed experts.
+enum class role : std::uint8_t { hidden, embedding, norm, bias, router_bias, adapter, attention, feed_forward };
 
 /// Value of a parameter before step 0. `normal`: N(0, init_std); `normal_by_depth`: N(0, init_std / sqrt(2 * layers)),
-/// for the matrices that write into the residual stream (Radford et al. 2019, section 2.3).
-enum class initializer : std::uint8_t { normal, normal_by_depth, ones, zeros };
+/// for the matrices that write into the residual stream (Radford et al. 2019, section 2.3). `uniform_by_width`: uniform
+/// in +-1/sqrt(columns), which is torch's kaiming_uniform_(a = sqrt(5)).
+enum class initializer : std::uint8_t { normal, normal_by_depth, ones, zeros, uniform_by_width };
 
 /// Activation: `rows x Width`, row-major, one row per token.
 template <class T, int Width>

@@ -13,7 +13,8 @@ enum class route : std::uint8_t { decayed, undecayed, frozen, by_rule, none };
 
 template <nn::role R>
 consteval route route_of() {
-  if constexpr (R == nn::role::hidden || R == nn::role::embedding || R == nn::role::adapter)
+  if constexpr (R == nn::role::hidden || R == nn::role::embedding || R == nn::role::adapter ||
+                R == nn::role::attention || R == nn::role::feed_forward)
     return route::decayed;
   else if constexpr (R == nn::role::norm || R == nn::role::bias)
     return route::undecayed;
@@ -72,6 +73,10 @@ constexpr route route_of(nn::role r) {
       return route_of<nn::role::router_bias>();
     case nn::role::adapter:
       return route_of<nn::role::adapter>();
+    case nn::role::attention:
+      return route_of<nn::role::attention>();
+    case nn::role::feed_forward:
+      return route_of<nn::role::feed_forward>();
   }
   return route::frozen;
 }

@@ -20,6 +20,7 @@
 #include "tenon/recipe/rules/rope.hpp"
 #include "tenon/recipe/rules/run.hpp"
 #include "tenon/recipe/rules/schedule.hpp"
+#include "tenon/recipe/rules/trainable.hpp"
 
 namespace tenon::rules {
 
@@ -33,7 +34,7 @@ auto in_layer(list<Rules...>)
 
 /// Every rule about policies whose contracts hold.
 using recipe_rules = decltype(model_rules{} + expert_rules{} + rope_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
-                              curriculum_rules{} + data_rules{} + run_rules{} + parallel_rules{});
+                              curriculum_rules{} + data_rules{} + run_rules{} + parallel_rules{} + trainable_rules{});
 
 /// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.
 using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));

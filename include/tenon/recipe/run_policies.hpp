@@ -15,6 +15,21 @@ struct next_token {
   static constexpr std::string_view read_by = "train::step";
 };
 
+/// Supervised fine-tuning on conversations: cross-entropy of what the assistant says, and of nothing else. The chat template
+/// that comes with the tokenizer writes them; several share a sample as documents of their own. One division by the number
+/// of answers' tokens of the step.
+struct sft {
+  using axis = tenon::axis::objective;
+  static constexpr std::string_view kind = "sft";
+  static constexpr std::string_view read_by = "app::prepare_text";
+};
+
+/// Whether an objective reads conversations instead of texts.
+template <class Objective>
+inline constexpr bool reads_conversations = false;
+template <>
+inline constexpr bool reads_conversations<sft> = true;
+
 }  // namespace tenon::objective
 
 namespace tenon::trainable {
@@ -23,8 +38,40 @@ namespace tenon::trainable {
 struct all {
   using axis = tenon::axis::trainable;
   static constexpr std::string_view kind = "all";
-  static constexpr std::string_view read_by = "optim::regions";
+  static constexpr std::string_view read_by = "models::training_of";
 };
+
+/// The model of --init stays as it is; beside each matrix W of the named roles two small ones are trained:
+/// y = W x + alpha / rank * B (A x) (LoRA; Hu et al. 2021, arXiv 2106.09685). A begins uniform, B zero, as in PEFT.
+struct lora {
+  using axis = tenon::axis::trainable;
+  static constexpr std::string_view kind = "lora";
+  static constexpr std::string_view read_by = "models::training_of";
+  fixed<int> rank = 16;            ///< rows of A, columns of B
+  fixed<double> alpha = 32;        ///< what B (A x) is multiplied with, times rank
+  fixed<bool> attention = true;    ///< adapt the projections of attention
+  fixed<bool> feed_forward = true; ///< adapt those of the feed-forward that every token goes through; no routed experts
+};
+
+/// Parameters of some roles stay as the model of --init has them; all others are trained.
+struct frozen {
+  using axis = tenon::axis::trainable;
+  static constexpr std::string_view kind = "frozen";
+  static constexpr std::string_view read_by = "models::training_of";
+  fixed<bool> embedding = true;      ///< the embedding and the head
+  fixed<bool> norm = false;          ///< the norms
+  fixed<bool> attention = false;     ///< the projections of attention
+  fixed<bool> feed_forward = false;  ///< those of the feed-forward that every token goes through, shared experts included
+  fixed<bool> experts = false;       ///< routed experts and their routers
+};
+
+/// Whether some weights stay as another model has them.
+template <class Trainable>
+inline constexpr bool keeps_a_base = false;
+template <>
+inline constexpr bool keeps_a_base<lora> = true;
+template <>
+inline constexpr bool keeps_a_base<frozen> = true;
 
 }  // namespace tenon::trainable
 

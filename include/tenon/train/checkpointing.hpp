@@ -142,4 +142,21 @@ void load_weights(checkpoint::weight_files& from, Trainer& t) {
   t.engine().refresh_copy();
 }
 
+/// The same for a trainer that trains a part of the model: frozen weights, and those trained ones that the files hold;
+/// adapters keep their initial values.
+template <class Trainer>
+void load_base(checkpoint::weight_files& from, Trainer& t) {
+  std::vector<float> values;
+  auto const& engine = t.engine();
+  for (auto const& p : engine.frozen_places()) {
+    values.resize(std::size_t(p.size()));
+    from.read(p.name, p.shape(), values.data());
+    engine.set_frozen(p, values.data());
+  }
+  for (auto const& p : engine.places())
+    if (p.parameter_role != nn::role::adapter) from.read(p.name, p.shape(), engine.master() + p.offset);
+  from.finish();
+  t.engine().refresh_copy();
+}
+
 }  // namespace tenon::train

@@ -5,26 +5,31 @@
 
 #include "tenon/exec/activations.hpp"
 #include "tenon/exec/cpu/executor.hpp"
-#include "tenon/exec/store.hpp"
+#include "tenon/exec/split_store.hpp"
 
 namespace tenon::train {
 
 /// A model of static layers with its parameters and memory: what the step drives. (`autograd_engine` is the same door
-/// for a torch::nn::Module.)
-template <class Model, class Compute>
+/// for a torch::nn::Module.) `Training`: what of it is trained (nn/training.hpp); size, places and the flat buffers are
+/// those of the trained parameters.
+template <class Model, class Compute, class Training = nn::train_all>
 class static_engine {
  public:
   using model = Model;
   using compute = Compute;
+  using training = Training;
+  using store_type = exec::store_for<Model, Compute, Training>;
   using executor = exec::cpu::executor<Compute>;
 
   /// `num_rows`: rows of the largest micro-batch. `keys`: rows of the longest sample. `balance` and `bias`: of routed
-  /// experts. `further`: weight of the loss of each module that predicts a further token.
+  /// experts. `further`: weight of the loss of each module that predicts a further token. `adapter_scale`: of what
+  /// adapters add.
   static_engine(std::int64_t num_rows, std::int64_t keys, int members, nn::rotation const& turn,
-                nn::balance_weights balance = {}, nn::bias_rule bias = {}, float further = 0)
+                nn::balance_weights balance = {}, nn::bias_rule bias = {}, float further = 0, float adapter_scale = 1)
       : num_rows_(num_rows),
+        store_(make_store(num_rows, adapter_scale)),
         memory_(num_rows, members, keys, turn),
-        places_(exec::parameter_places<Model>()),
+        places_(trained_places()),
         balance_(balance),
         bias_(bias),
         further_(further) {
@@ -41,6 +46,13 @@ class static_engine {
   void refresh_copy() const { store_.refresh_copy(); }
   std::int64_t activation_bytes() const { return memory_.bytes(); }
   auto const& store() const { return store_; }
+  /// Frozen parameters: their names, and room for their values.
+  std::vector<nn::parameter_place> frozen_places() const requires(Training::splits) {
+    return exec::split_places<Model, Training>(false);
+  }
+  void set_frozen(nn::parameter_place const& p, float const* values) const requires(Training::splits) {
+    store_.set_frozen(p, values);
+  }
   auto const& memory() const { return memory_; }
 
   executor on(exec::cpu::team& t, int member) const { return {t, member, memory_.workspace(member), memory_.shared()}; }
@@ -115,12 +127,26 @@ class static_engine {
   /// Moves what is trained without a gradient, when the gradients' places hold the sums of the whole step. Every member
   /// calls it.
   void end_of_step(executor& x) const {
-    if constexpr (requires { Model::end_of_step(x, store_, bias_); }) Model::end_of_step(x, store_, bias_);
+    if constexpr (Training::trains(nn::role::router_bias))
+      if constexpr (requires { Model::end_of_step(x, store_, bias_); }) Model::end_of_step(x, store_, bias_);
   }
 
  private:
+  static store_type make_store(std::int64_t num_rows, float scale) {
+    if constexpr (Training::splits)
+      return store_type(num_rows, scale);
+    else
+      return store_type();
+  }
+  static std::vector<nn::parameter_place> trained_places() {
+    if constexpr (Training::splits)
+      return exec::split_places<Model, Training>(true);
+    else
+      return exec::parameter_places<Model>();
+  }
+
   std::int64_t num_rows_;
-  exec::parameter_store<Model, Compute> store_;
+  store_type store_;
   exec::activations<Model, Compute> memory_;
   std::vector<nn::parameter_place> places_;
   nn::balance_weights balance_;

@@ -25,7 +25,7 @@ namespace tenon::train {
 template <class Policy, device_kind Device>
 struct engine_on {
   template <auto const& R>
-  using type = static_engine<models::of_recipe<R>, models::compute_of<R>>;
+  using type = static_engine<models::of_recipe<R>, models::compute_of<R>, models::training_of<R>>;
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t num_rows, int members) {
     return {num_rows,
@@ -34,7 +34,8 @@ struct engine_on {
             models::rotation_of(r.model),
             models::balance_of(r.model),
             models::bias_rule_of(r.model),
-            models::further_weight_of(r.model)};
+            models::further_weight_of(r.model),
+            models::adapter_scale(r.trainable)};
   }
   /// Whether the engine runs on a GPU; then it also says which there are (present, index, facts).
   static constexpr bool is_device = false;

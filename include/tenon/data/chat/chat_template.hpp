@@ -13,11 +13,11 @@ namespace tenon::data::chat {
 
 /// A piece of a template, with its expression and what it holds inside.
 struct statement {
-  enum class what { text, print, set, when, loop, leave, again } kind = what::text;
+  enum class what { text, print, set, when, loop, leave, again, answer } kind = what::text;
   std::string text = {};              ///< of `text`; the name that `set` or the loop gives a value
   std::string attribute = {};         ///< of `set ns.x`; the second name of a loop over pairs
   expression value = {};              ///< what is printed, set, asked or looped over
-  std::vector<statement> body = {};   ///< of `when`, `loop`; of `set` without a value
+  std::vector<statement> body = {};   ///< of `when`, `loop`, `answer`; of `set` without a value
   std::vector<statement> other = {};  ///< else
 };
 
@@ -29,6 +29,7 @@ class template_parser {
     all_ = block({});
   }
   std::vector<statement> take() { return std::move(all_); }
+  bool marks_answers() const { return marks_; }
 
  private:
   struct piece {
@@ -154,8 +155,12 @@ class template_parser {
     } else if (word == "break" || word == "continue") {
       all.push_back({word == "break" ? statement::what::leave : statement::what::again});
       --next_;
-    } else if (word == "generation") {  // marks the assistant's words; prints as if it were not there
-      for (auto& s : block({"endgeneration"})) all.push_back(std::move(s));
+    } else if (word == "generation") {  // marks the assistant's words
+      if (!in.at_end()) in.fail("is not understood");
+      statement s{statement::what::answer};
+      s.body = block({"endgeneration"});
+      all.push_back(std::move(s));
+      marks_ = true;
     } else {
       fail("has the statement '" + word + "'");
     }
@@ -180,7 +185,13 @@ class template_parser {
   std::vector<statement> all_;
   std::size_t next_ = 0;
   std::string end_;
-  bool at_line_start_ = true;
+  bool at_line_start_ = true, marks_ = false;
+};
+
+/// A run of bytes [first, last) of a text.
+struct byte_range {
+  std::size_t first, last;
+  friend bool operator==(byte_range const&, byte_range const&) = default;
 };
 
 /// A parsed chat template. Immutable; rendering is a function of the names given.
@@ -188,22 +199,29 @@ class chat_template {
  public:
   /// Errors: a template outside of the subset, by what it uses.
   explicit chat_template(std::string_view text)
-      : all_(template_parser(text.ends_with('\n') ? text.substr(0, text.size() - 1) : text).take()) {}
+      : chat_template(template_parser(text.ends_with('\n') ? text.substr(0, text.size() - 1) : text)) {}
+
+  /// Whether it says which of its text the assistant says ({% generation %}).
+  bool marks_answers() const { return marks_; }
 
   /// The text of a conversation. `names`: an object with messages, add_generation_prompt, bos_token, eos_token and
   /// whatever else the template reads. Errors: refused_messages where the template raises; what has no answer.
-  std::string render(json const& names) const {
+  /// `answers`: gets what lies inside of {% generation %}, in order, empty ones too.
+  std::string render(json const& names, std::vector<byte_range>* answers = nullptr) const {
     scopes s;
     for (auto const& [name, v] : names.items()) s.set(name, {v});
     std::string out;
-    run(all_, s, out);
+    run(all_, s, out, answers);
     return out;
   }
 
  private:
   enum class flow { on, leave, again };
 
-  static flow run(std::vector<statement> const& all, scopes& names, std::string& out) {
+  explicit chat_template(template_parser&& p) : all_(p.take()), marks_(p.marks_answers()) {}
+
+  static flow run(std::vector<statement> const& all, scopes& names, std::string& out,
+                  std::vector<byte_range>* answers) {
     using what = statement::what;
     evaluator const evaluate(names);
     for (auto const& s : all) {
@@ -219,11 +237,17 @@ class chat_template {
           set(s, names);
           break;
         case what::when:
-          f = run(truth(evaluate(s.value)) ? s.body : s.other, names, out);
+          f = run(truth(evaluate(s.value)) ? s.body : s.other, names, out, answers);
           break;
         case what::loop:
-          f = loop(s, names, out);
+          f = loop(s, names, out, answers);
           break;
+        case what::answer: {
+          auto const first = out.size();
+          f = run(s.body, names, out, nullptr);
+          if (answers != nullptr) answers->push_back({first, out.size()});
+          break;
+        }
         case what::leave:
           return flow::leave;
         case what::again:
@@ -237,7 +261,7 @@ class chat_template {
     value v;
     if (s.value.text == "block" && s.value.kind == expression::what::literal) {
       std::string text;
-      run(s.body, names, text);
+      run(s.body, names, text, nullptr);
       v.at = text;
     } else {
       v = evaluator(names)(s.value);
@@ -248,13 +272,13 @@ class chat_template {
       throw error("the chat template sets " + s.text + "." + s.attribute + ", and " + s.text + " is no namespace");
     space->at[s.attribute] = v.at;
   }
-  static flow loop(statement const& s, scopes& names, std::string& out) {
+  static flow loop(statement const& s, scopes& names, std::string& out, std::vector<byte_range>* answers) {
     auto const over = evaluator(names)(s.value);
     json const list = over.at.is_object() ? keys(over.at) : over.at;
     if (over.defined && !list.is_array())
       throw error("the chat template loops over " + text_of(over.at, true).substr(0, 40));
     auto const n = over.defined ? list.size() : 0;
-    if (n == 0) return run(s.other, names, out);
+    if (n == 0) return run(s.other, names, out, answers);
     for (std::size_t i = 0; i < n; ++i) {
       names.push();
       if (s.attribute.empty()) {
@@ -269,7 +293,7 @@ class chat_template {
       if (i > 0) at["previtem"] = list[i - 1];
       if (i + 1 < n) at["nextitem"] = list[i + 1];
       names.set("loop", {at});
-      auto const f = run(s.body, names, out);
+      auto const f = run(s.body, names, out, answers);
       names.pop();
       if (f == flow::leave) break;
     }
@@ -282,6 +306,7 @@ class chat_template {
   }
 
   std::vector<statement> all_;
+  bool marks_ = false;
 };
 
 }  // namespace tenon::data::chat

@@ -4,6 +4,7 @@
 
 #include "tenon/exec/count/family_operations.hpp"
 #include "tenon/exec/workspace.hpp"
+#include "tenon/nn/adapter_operations.hpp"
 #include "tenon/nn/context.hpp"
 #include "tenon/nn/section.hpp"
 #include "tenon/nn/views.hpp"
@@ -26,9 +27,14 @@ struct rates {
 /// `seconds` adds, for each operation, the longer of its arithmetic and its traffic at the given rates (the roofline of
 /// Williams, Waterman and Patterson 2009): no program that makes these operations one after the other is faster.
 template <class Compute>
-class executor : public family_operations<executor<Compute>> {
+class executor : public family_operations<executor<Compute>>, public nn::adapter_operations<executor<Compute>> {
+  using frozen = nn::adapter_operations<executor<Compute>>;
+
  public:
   using compute = Compute;
+  using family_operations<executor<Compute>>::expert_linear_backward_weight, frozen::expert_linear_backward_weight;
+  using frozen::linear, frozen::linear_add, frozen::linear_backward_input, frozen::linear_backward_weight;
+  using frozen::add_tiles, frozen::embedding_backward;
   count::rates rates{};
   std::int64_t gemm_flops = 0;       ///< matrix multiplications of the layers
   std::int64_t attention_flops = 0;  ///< scores and mixtures
@@ -178,10 +184,10 @@ class executor : public family_operations<executor<Compute>> {
 };
 
 /// Lends parameters that are nowhere.
-template <class Model, class Compute>
+template <class Model, class Compute, class Training = nn::train_all>
 struct paper_store {
-  using W = nn::weights<Compute>;
-  using G = nn::gradients;
+  using W = std::conditional_t<Training::splits, nn::weights_under<Compute, Training>, nn::weights<Compute>>;
+  using G = std::conditional_t<Training::splits, nn::gradients_under<Compute, Training>, nn::gradients>;
   constexpr auto embedding() const { return typename Model::embedding_group::template params<W>{}; }
   template <int Section = 0>
   constexpr auto block(int) const {
@@ -197,11 +203,11 @@ struct paper_store {
 };
 
 /// Forward and backward of one micro-batch of `samples` x `sequence` rows, on paper.
-template <class Model, class Compute>
+template <class Model, class Compute, class Training = nn::train_all>
 constexpr executor<Compute> forward_backward(std::int64_t samples, std::int64_t sequence, rates r = {}) {
   executor<Compute> x;
   x.rates = r;
-  paper_store<Model, Compute> store;
+  paper_store<Model, Compute, Training> store;
   nn::micro_batch const b{.samples = samples, .sequence = sequence};
   typename Model::template saved<Compute> const saved{};
   typename Model::scratch const scratch{};
@@ -210,11 +216,11 @@ constexpr executor<Compute> forward_backward(std::int64_t samples, std::int64_t 
 }
 
 /// Forward only.
-template <class Model, class Compute>
+template <class Model, class Compute, class Training = nn::train_all>
 constexpr executor<Compute> evaluate(std::int64_t samples, std::int64_t sequence, rates r = {}) {
   executor<Compute> x;
   x.rates = r;
-  paper_store<Model, Compute> store;
+  paper_store<Model, Compute, Training> store;
   Model::evaluate(x, store, nn::micro_batch{.samples = samples, .sequence = sequence},
                   typename Model::template saved<Compute>{});
   return x;

@@ -9,6 +9,7 @@
 #include "tenon/exec/cpu/norm_kernels.hpp"
 #include "tenon/exec/cpu/product.hpp"
 #include "tenon/exec/cpu/team.hpp"
+#include "tenon/nn/adapter_operations.hpp"
 #include "tenon/nn/views.hpp"
 
 namespace tenon::exec::cpu::inline CPU_CAPABILITY {
@@ -18,9 +19,16 @@ namespace tenon::exec::cpu::inline CPU_CAPABILITY {
 /// Rows are divided among the members in equal runs; an operation that reads only its own rows needs no barrier. An
 /// operation that reads other members' rows says so, and the layer puts `barrier()` before it.
 template <class Compute>
-class executor : public latent_operations<executor<Compute>>, public expert_operations<executor<Compute>> {
+class executor : public latent_operations<executor<Compute>>,
+                 public expert_operations<executor<Compute>>,
+                 public nn::adapter_operations<executor<Compute>> {
+  using frozen = nn::adapter_operations<executor<Compute>>;
+
  public:
   using compute = Compute;
+  using expert_operations<executor<Compute>>::expert_linear_backward_weight, frozen::expert_linear_backward_weight;
+  using frozen::linear, frozen::linear_add, frozen::linear_backward_input, frozen::linear_backward_weight;
+  using frozen::add_tiles, frozen::embedding_backward;
   template <class T, int W>
   using rows_of = nn::rows<T, W>;
   struct range {

@@ -204,10 +204,80 @@ struct files_present : rule<layer::launch> {
   }
 };
 
+struct chat_template_present : rule<layer::launch, axis::objective> {
+#define TENON_TEXT                                                                                         \
+  "[tenon.chat_template_present] objective::sft writes conversations in the chat template that comes with " \
+  "the tokenizer, and this directory has none. Begin with a chat model, such as --init DIR with its "       \
+  "chat_template.jinja, or put that file there"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  static constexpr std::string_view example =
+      "- ./tenon train chat.hpp --data chats.jsonl\n"
+      "+ ./tenon train chat.hpp --data chats.jsonl --init DIR\n";
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known k = {}) {
+    return k.templateless.empty();
+  }
+  template <class R>
+  static constexpr auto seen(R const&, known k) {
+    return std::array{finding{"directory", k.templateless}};
+  }
+};
+
+struct trainable_on_cpu : rule<layer::launch, axis::target, axis::trainable> {
+#define TENON_TEXT                                                                                          \
+  "[tenon.trainable_on_cpu] the recipe leaves weights as they are (trainable::lora or frozen), which a GPU " \
+  "cannot train yet. Write target::cpu{} or native{}, or trainable::all{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- ./tenon train light.hpp                  # tenon::trainable::lora{}, tenon::target::h100{}\n"
+      "+ ./tenon train light.hpp                  # tenon::trainable::lora{}, tenon::target::native{}\n";
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return !k.launched || r.target.facts().device == device_kind::cpu || r.trainable.kind == "all";
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known) {
+    return std::array{finding{"target", r.target.kind}, finding{"trainable", r.trainable.kind}};
+  }
+};
+
+struct base_given : rule<layer::launch, axis::trainable> {
+#define TENON_TEXT                                                                                            \
+  "[tenon.base_given] the recipe leaves weights as they are (trainable::lora or frozen), and no model was " \
+  "named that has them. Begin with one, such as --init DIR, or write trainable::all{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  static constexpr std::string_view example =
+      "- ./tenon train light.hpp --data chats.jsonl\n"
+      "+ ./tenon train light.hpp --data chats.jsonl --init DIR\n";
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool holds(R const&, known k = {}) {
+    return !k.without_base;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known) {
+    return std::array{finding{"trainable", r.trainable.kind}};
+  }
+};
+
 /// Asked by plan<R> and fits<R>.
 using plan_rules = list<plan_static_layers, plan_fits>;
 /// Asked by a launch.
-using launch_rules =
-    list<ranks_started, target_present, gpu_present, gpu_computes, plan_fits, memory_present, files_present>;
+using launch_rules = list<ranks_started, target_present, gpu_present, gpu_computes, trainable_on_cpu, plan_fits, memory_present,
+                          files_present, base_given, chat_template_present>;
 
 }  // namespace tenon::rules

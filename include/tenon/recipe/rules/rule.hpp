@@ -61,6 +61,8 @@ struct known {
   std::string_view missing{};  ///< a path of the command line or the recipe that does not exist
   int started = 0;             ///< processes that a launcher has started; 0: none has
   std::string_view launcher{}; ///< its name
+  std::string_view templateless{};  ///< the directory that lacks the chat template which the objective needs
+  bool without_base = false;        ///< weights are to stay as another model has them, and none was named
 };
 
 template <class T>
