@@ -8,7 +8,7 @@ using namespace app_test;
 namespace {
 
 inline constexpr auto wider = tiny.edit([](auto& r) { r.model.hidden = 48; });
-inline constexpr auto on_gpu = tiny.with(target::h100{});
+inline constexpr auto for_gpu = tiny.with(target::h100{});
 inline constexpr auto staged = tiny.edit([](auto& r) { r.horizon = 150_steps; })
                                    .with(curriculum::by_length({{.until = 30_steps, .high = 0.4},
                                                                 {.until = 90_steps, .low = 0.2, .high = 0.7},
@@ -114,7 +114,7 @@ TEST("what cannot be run is refused with code 2 and one sentence; nothing is wri
 TEST("a recipe for a GPU is refused at launch with code 2 and the rule's sentence; nothing is written") {
   place const p;
   std::string printed;
-  EXPECT(finish<on_gpu>(p, "run", {}, printed) == 2);
+  EXPECT(finish<for_gpu>(p, "run", {}, printed) == 2);
   EXPECT(printed.find("[tenon.target_present]") != std::string::npos);
   EXPECT(!fs::exists(p.root / "run"));
 }

@@ -140,12 +140,18 @@ TEST("what a run of V3 writes for others is read back: experts one by one, biase
   train::trainer<v3> a(v3, 2, 20_steps), b(v3, 2, 20_steps);
   for (std::int64_t i = 0; i < 3; ++i) train::step(a, batch_of(i, a.progress().cursor));
   tiny::directory const run, out;
-  checkpoint::safetensors_file const weights(tiny::saved(run.path, a) / "model.safetensors");
-  auto const all = deploy::detail::shards(weights, deploy::detail::repeated_tensors(v3.model), checkpoint::dtype::F32,
-                                          std::uint64_t{1} << 40);
+  deploy::whole_weights weights(tiny::saved(run.path, a), std::nullopt);
+  auto list = weights.files().weights();
+  auto const own = list.size();
+  std::map<std::string, std::string> repeated;
+  for (auto const& [name, original] : deploy::detail::repeated_tensors(v3.model)) {
+    repeated[name] = original;
+    list.emplace_back(name, weights.files().shape_of(original));
+  }
+  auto const all = deploy::detail::shards(list, checkpoint::dtype::F32, std::uint64_t{1} << 40);
   REQUIRE(all.size() == 1);
-  EXPECT_EQ(all[0].size(), weights.tensors().size() + 2);
-  deploy::detail::write_shard(out.path / "model.safetensors", all[0]);
+  EXPECT_EQ(all[0].size(), own + 2);
+  deploy::detail::write_shard(out.path / "model.safetensors", all[0], weights, repeated);
   deploy::detail::write_json(out.path / "config.json", deploy::config_json(v3.model, "float32", nlohmann::json::object()));
 
   auto const plain = deploy::parse_config<model::deepseek_v3>(deploy::read_json_object(out.path / "config.json"), "c");
