@@ -22,9 +22,9 @@ constexpr auto on_cpu = recipe(
     target::cpu{.memory = 8_GiB}, precision::fp32{}, horizon{200_steps},
     batch{.sequence = 64_tokens, .global = 8_samples, .micro = 4_samples}, optimizer::adamw{},
     schedule::warmup_cosine{.peak = 3e-3, .warmup = 20_steps});
-constexpr auto on_gpu = on_cpu.replace(target::h200{});
-constexpr auto in_bf16 = on_gpu.replace(precision::bf16{});
-constexpr auto in_fp16 = on_gpu.replace(precision::fp16{});
+constexpr auto gpu_fp32 = on_cpu.replace(target::h200{});
+constexpr auto gpu_bf16 = gpu_fp32.replace(precision::bf16{});
+constexpr auto gpu_fp16 = gpu_fp32.replace(precision::fp16{});
 
 /// Text that can be learnt; documents that end inside rows.
 data::micro_batch batch_of(std::int64_t step) {
@@ -111,13 +111,13 @@ TEST("200 steps on a GPU are those of the CPU, in each format" * doctest::skip(!
   trainer<on_cpu> cpu(on_cpu, 2, 200_steps);
   auto const wanted = losses(cpu, 200);
   EXPECT(wanted.back() < wanted.front() - 1);
-  EXPECT(apart<on_gpu>(wanted) < 2e-3);
-  EXPECT(apart<in_bf16>(wanted) < 0.1);
-  EXPECT(apart<in_fp16>(wanted) < 0.05);
+  EXPECT(apart<gpu_fp32>(wanted) < 2e-3);
+  EXPECT(apart<gpu_bf16>(wanted) < 0.1);
+  EXPECT(apart<gpu_fp16>(wanted) < 0.05);
 }
 
 TEST("a resume on a GPU is bit-equal, and a run may come from the CPU" * doctest::skip(!there_is_one())) {
-  trainer<in_fp16> straight(in_fp16, 1, 200_steps), first(in_fp16, 1, 200_steps), second(in_fp16, 1, 200_steps);
+  trainer<gpu_fp16> straight(gpu_fp16, 1, 200_steps), first(gpu_fp16, 1, 200_steps), second(gpu_fp16, 1, 200_steps);
   auto const wanted = losses(straight, 12);
   losses(first, 6);
   kept_state kept;
@@ -133,7 +133,7 @@ TEST("a resume on a GPU is bit-equal, and a run may come from the CPU" * doctest
   losses(cpu, 6);
   kept_state from_cpu;
   train::visit_state(cpu, from_cpu);
-  trainer<on_gpu> gpu(on_gpu, 1, 200_steps);
+  trainer<gpu_fp32> gpu(gpu_fp32, 1, 200_steps);
   from_cpu.loading = true;
   train::visit_state(gpu, from_cpu);
   gpu.engine().refresh_copy();
