@@ -1,4 +1,5 @@
 #pragma once
+#include "tenon/nn/context.hpp"
 #include "tenon/nn/dtype.hpp"
 #include "tenon/nn/training.hpp"
 
