@@ -172,6 +172,7 @@ run_tests() {
   for room in "${suites[@]}"; do
     compgen -G "$root/tests/$room/*.cpp" >/dev/null && [[ $room != compile_fail && $room != zero ]] && targets+=("test_$room")
     [ "$room" != legality ] || targets+=(test_legality_trainers)
+    [ "$room" != cuda ] || ! grep -qs '^TENON_NVCC:FILEPATH=/' "$build/release/CMakeCache.txt" || targets+=(test_cuda_link)
   done
   if [ ${#targets[@]} -gt 0 ]; then
     say "building the tests of ${#targets[@]} rooms"
@@ -205,6 +206,9 @@ run_tests() {
     TENON_LIVE_PYTHON=$TENON_TEST_PYTHON "$root/tests/live/models.sh" >"$log/test-live-models.log" 2>&1 || true
     read -r suite_ok suite_bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/test-live-models.log") || suite_ok=0 suite_bad=1
     verdict live_models "$suite_ok" "$suite_bad" "$since" "$log/test-live-models.log"
+    since=$EPOCHREALTIME suite_ok=1 suite_bad=0
+    "$TENON_TEST_PYTHON" "$root/tests/live/fine_tuning.py" "$root" >"$log/test-live-fine-tuning.log" 2>&1 || suite_ok=0 suite_bad=1
+    verdict live_tuning "$suite_ok" "$suite_bad" "$since" "$log/test-live-fine-tuning.log"
   fi
   printf '%-14s %.0f s of %s\n' all "$budget_used" "$(awk '!/^#/ { s += $2 } END { print s }' "$root/tests/BUDGET")"
   echo "$passed passed, $failed failed"

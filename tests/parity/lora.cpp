@@ -7,8 +7,8 @@ using namespace parity;
 
 namespace {
 
-constexpr auto both = tn::nn::roles(tn::nn::role::attention, tn::nn::role::feed_forward);
-using adapters = tn::nn::train_adapters<4, both>;
+using of_attention = tn::nn::train_adapters<4, tn::nn::roles(tn::nn::role::attention)>;
+using of_both = tn::nn::train_adapters<4, tn::nn::roles(tn::nn::role::attention, tn::nn::role::feed_forward)>;
 constexpr float scale = 6.f / 4;
 
 /// A model under a training, with the numbers of the golden file.
@@ -73,13 +73,13 @@ struct engine_of {
   }
 };
 
-template <class Model>
+template <class Model, class Adapters>
 void follows_peft(std::string const& name, std::string const& rope) {
   static remove_fresh_files const at_the_end;
   golden const file(name);
   std::vector<float> first;
   for (int members : {1, 3}) {
-    engine_of<Model, adapters> r(file, rope, members);
+    engine_of<Model, Adapters> r(file, rope, members);
     auto const want = file.reals("logits");
     auto const have = r.logits();
     DOCTEST_INFO(name << ": logits " << relative_distance(have.data(), want.data(), want.size()));
@@ -106,7 +106,10 @@ void follows_peft(std::string const& name, std::string const& rope) {
 
 }  // namespace
 
-TEST("adapters: logits, loss and gradients are peft's") { follows_peft<dense<2, false>>("lora_dense", "linear"); }
+TEST("adapters: logits, loss and gradients are peft's") {
+  SUBCASE("dense") { follows_peft<dense<2, false>, of_both>("lora_dense", "linear"); }
+  SUBCASE("DeepSeek-V3, attention alone") { follows_peft<v3<24, 1, 1, true>, of_attention>("lora_v3", "llama3"); }
+}
 
 TEST("frozen roles: the others have the gradients that they have without, and nothing is kept for the frozen") {
   using model = dense<2, false>;
