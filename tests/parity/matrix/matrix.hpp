@@ -16,7 +16,9 @@ void write_model(std::filesystem::path const& directory, Policy const& policy,
   std::filesystem::create_directories(directory);
   std::vector<tn::checkpoint::tensor_view> tensors;
   for (auto const& p : places) tensors.push_back({p.name, tn::checkpoint::dtype::F32, p.shape(), weights + p.offset});
-  tn::deploy::detail::write_shard(directory / "model.safetensors", std::move(tensors));
+  tn::checkpoint::output_file<> file(directory / "model.safetensors");
+  tn::checkpoint::write_safetensors(file, std::move(tensors));
+  file.finish();
   tn::deploy::detail::write_json(directory / "config.json",
                                  tn::deploy::config_json(policy, "float32", nlohmann::json::object()));
 }
