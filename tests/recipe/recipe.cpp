@@ -43,6 +43,8 @@ static_assert(is<tn::schedule::constant, decltype(flat.schedule)> && is<tn::prec
 static_assert(flat.model.hidden == 64 && flat.batch.micro == 4_samples);
 constexpr auto afresh = tiny.replace(tn::schedule::warmup_cosine{.peak = 5e-4});
 static_assert(afresh.schedule.peak == 5e-4 && afresh.schedule.warmup == tn::span_of_run{1_percent});
+constexpr auto elsewhere = tiny.replace(tn::schedule::constant{.peak = 1e-4}, tn::seed{3}, tn::checkpoint::never{});
+static_assert(is<tn::schedule::constant, decltype(elsewhere.schedule)> && elsewhere.seed.value == 3 && elsewhere.model.hidden == 64);
 
 // A policy of one value, or of none, resets nothing when it is put in again; a `whole` says that it is complete.
 constexpr auto longer = tiny.with(tn::horizon{2'000_steps}, tn::seed{7}, tn::precision::fp32{});
@@ -53,7 +55,7 @@ static_assert(tiny.with(wide).model.hidden == 128);
 static_assert(is<tn::model::deepseek_llm, decltype(tn::recipe(wide).model)>);
 
 // After a mistake everything is silent.
-static_assert(is<tn::invalid, decltype(tn::invalid{}.with(tn::seed{}).edit([](auto&) {}).replace(3))>);
+static_assert(is<tn::invalid, decltype(tn::invalid{}.with(tn::seed{}).edit([](auto&) {}).replace(3, 4))>);
 
 // A recipe is bound by reference; its numbers are constants there.
 template <auto const& R>

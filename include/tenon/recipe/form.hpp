@@ -20,8 +20,8 @@ struct invalid {
   constexpr invalid with(Policies const&...) const {
     return {};
   }
-  template <class Policy>
-  constexpr invalid replace(Policy const&) const {
+  template <class... Policies>
+  constexpr invalid replace(Policies const&...) const {
     return {};
   }
 };

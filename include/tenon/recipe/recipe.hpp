@@ -82,21 +82,21 @@ struct recipe_t : policies_t<Policies...> {
       return put(this->parent, inherited, policies...);
   }
 
-  /// A copy with one axis answered by this policy, even where its type is the one there already: fields not given take
-  /// their defaults.
-  template <class New>
-  constexpr auto replace(New policy) const& {
-    if constexpr (constexpr auto m = form::in_policies<New>(); m != form::mistake::none)
+  /// A copy with the axes of these policies answered by them, even where their types are the ones there already: fields
+  /// not given take their defaults.
+  template <class... New>
+  constexpr auto replace(New... policies) const& {
+    if constexpr (constexpr auto m = form::in_policies<New...>(); m != form::mistake::none)
       return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
-      return put(*this, all_axes, policy);
+      return put(*this, all_axes, policies...);
   }
-  template <class New>
-  constexpr auto replace(New policy) && {
-    if constexpr (constexpr auto m = form::in_policies<New>(); m != form::mistake::none)
+  template <class... New>
+  constexpr auto replace(New... policies) && {
+    if constexpr (constexpr auto m = form::in_policies<New...>(); m != form::mistake::none)
       return static_cast<void>(sizeof(form::refusal<m>)), invalid{};
     else
-      return put(this->parent, inherited, policy);
+      return put(this->parent, inherited, policies...);
   }
 
   /// The same policies with a small model and a short run (recipe/rehearsal.hpp), to pass before the full run starts.
