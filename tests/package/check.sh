@@ -58,7 +58,7 @@ END
     "$build/build/letters" --data texts --steps 20
     ;;
   plan)  # ./tenon plan and ./tenon fit in a checkout that has no LibTorch and may fetch none
-    for file in include cmake examples tools CMakeLists.txt CMakePresets.json; do ln -s "$source/$file" "$build/$file"; done
+    for file in include cmake examples CMakeLists.txt CMakePresets.json; do ln -s "$source/$file" "$build/$file"; done
     cp "$source/tenon" "$build/tenon"
     mkdir "$build/TinyLlama-1.1B"
     cat >"$build/TinyLlama-1.1B/config.json" <<END
