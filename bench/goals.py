@@ -7,6 +7,7 @@ OVER_EAGER = {"w0": 15.0, "w1": 1.5, "w1b": 1.5, "w2": 1.5, "w4": 1.5}
 MEMORY_OF_EAGER = {"w1": 0.35, "w2": 0.85}  # of eager's peak
 READ_SHARE = 0.70  # of the read bandwidth, in decoding
 FIRST_STEP = 1.5  # seconds, w1
+OVER_TOKENIZERS = 5.0  # encoding on one thread
 ADAPTER = 1.02  # the adapter's time over the hand-written loop's, where noise is below
 
 

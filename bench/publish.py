@@ -2,10 +2,12 @@
 """Writes what two runs of `./tenon bench` measured, side by side, into docs/performance.md.
 
     publish.py RUN1 [RUN2] [--page docs/performance.md]
+    publish.py --tokenizer RUN [--page docs/performance.md]
 
 RUN1 and RUN2 are the folders that --out named; with one alone, its table alone is written. The text between the page's lines `<!-- bench: begin -->` and
 `<!-- bench: end -->` is replaced: first both runs' figures beside each other, which shows the noise, then the first run's whole
-table. The first run's chart is copied beside the page.
+table. The first run's chart is copied beside the page. --tokenizer: what `./tenon bench --tokenizer --out RUN` measured, between the
+lines `<!-- tokenizer: begin -->` and `<!-- tokenizer: end -->`.
 """
 import argparse
 import json
@@ -13,14 +15,13 @@ import os
 import shutil
 import sys
 
-from report import markdown, table
+from report import markdown, table, tokenizer_markdown
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
-def loaded(folder):
-    path = os.path.join(folder, "results.json")
+def loaded(folder, name="results.json"):
+    path = os.path.join(folder, name)
     try:
         with open(path) as file:
             return json.load(file)
@@ -57,29 +58,34 @@ def side_by_side(a, b):
     return table(["workload", "figure", f"run 1 ({a['machine']['date']})", f"run 2 ({b['machine']['date']})", "difference %"], rows)
 
 
-def page_with(text, new):
-    begin, end = text.find(BEGIN), text.find(END)
+def page_with(text, new, part="bench"):
+    marks = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    begin, end = map(text.find, marks)
     if begin < 0 or end < begin:
-        sys.exit(f"publish.py: the page has no lines '{BEGIN}' and '{END}' in this order")
-    return text[: begin + len(BEGIN)] + "\n" + new + text[end:]
+        sys.exit(f"publish.py: the page has no lines '{marks[0]}' and '{marks[1]}' in this order")
+    return text[: begin + len(marks[0])] + "\n" + new + text[end:]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("runs", nargs="*", metavar="RUN")
+    parser.add_argument("--tokenizer", metavar="RUN")
     parser.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"))
     args = parser.parse_args()
-    if len(args.runs) > 2:
+    if len(args.runs) > 2 or not (args.runs or args.tokenizer):
         parser.error("give one run or two")
     runs = [loaded(folder) for folder in args.runs]
-    lines = ["", *(side_by_side(*runs) + ["Run 1 in full:", ""] if len(runs) == 2 else []), markdown(runs[0])]
-    chart = os.path.join(args.runs[0], "chart.png")
-    if os.path.exists(chart):
-        shutil.copy(chart, os.path.join(os.path.dirname(os.path.abspath(args.page)), "performance.png"))
-        lines.insert(1, "![time of a step, tenon = 1](performance.png)\n")
     with open(args.page) as file:
         text = file.read()
-    text = page_with(text, "\n".join(lines).rstrip() + "\n\n")
+    if runs:
+        lines = ["", *(side_by_side(*runs) + ["Run 1 in full:", ""] if len(runs) == 2 else []), markdown(runs[0])]
+        chart = os.path.join(args.runs[0], "chart.png")
+        if os.path.exists(chart):
+            shutil.copy(chart, os.path.join(os.path.dirname(os.path.abspath(args.page)), "performance.png"))
+            lines.insert(1, "![time of a step, tenon = 1](performance.png)\n")
+        text = page_with(text, "\n".join(lines).rstrip() + "\n\n")
+    if args.tokenizer:
+        text = page_with(text, "\n" + tokenizer_markdown(loaded(args.tokenizer, "tokenizer.json")) + "\n\n", "tokenizer")
     with open(args.page, "w") as file:
         file.write(text)
     print(f"written to {args.page}")

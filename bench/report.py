@@ -1,6 +1,7 @@
 """What compare.py measured, as Markdown, JSON and a chart."""
 import json
 import os
+import statistics
 
 import goals
 
@@ -97,6 +98,28 @@ def markdown(data):
     if aims:
         lines += ["Gates and goals:", ""] + table(["aim", "asked", "measured", "met"], aims)
     return "\n".join(lines)
+
+
+def tokenizer_markdown(data):
+    """What data/tokenizer.py measured."""
+    rows, aims = [], []
+    for r in data["rows"]:
+        seconds = r["seconds"]
+        speed = lambda who: f"{r['bytes'] / statistics.median(seconds[who]) / 1e6:.1f}" if who in seconds else ""
+        times = lambda who: statistics.median(b / a for a, b in zip(seconds["tenon"], seconds[who])) if who in seconds else None
+        quiet = sum(f <= 0.05 for f in r["foreign"])
+        rows.append([r["split"], r["text"], f"{r['bytes'] / 1e6:.1f}", *map(speed, ("tenon", "tokenizers", "tiktoken")),
+                     *(f"{times(who):.1f}" if times(who) else "" for who in ("tokenizers", "tiktoken")),
+                     f"other than those of {', '.join(r['unequal'])}" if r["unequal"] else "equal", f"{quiet} of {len(r['foreign'])}"])
+        aims.append((times("tokenizers"), r))
+    least, r = min(aims, key=lambda a: a[0])
+    lines = [*([f"`{data['command']}`", ""] if data["command"] else []),
+             f"{data['date']}, {data['cpu']}, {data['cores']} cores, one thread; tokenizers {data['tokenizers']}, tiktoken {data['tiktoken']}, a vocabulary of 32,000. "
+             f"Medians of {data['rounds']} rounds in turns; a ratio is taken within a round.", "",
+             *table(["split", "text", "MB", "tenon, MB/s", "tokenizers, MB/s", "tiktoken, MB/s", "times tokenizers", "times tiktoken", "ids", "quiet rounds"], rows),
+             *table(["aim", "asked", "measured", "met"], [[f"goal: encoding, times as fast as tokenizers, least ({r['split']}, {r['text']})", f"≥ {goals.OVER_TOKENIZERS:g}",
+                                                           f"{least:.1f}", goals.yes(least >= goals.OVER_TOKENIZERS)]])]
+    return "\n".join(lines).rstrip()
 
 
 def write(folder, data):

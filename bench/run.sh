@@ -15,7 +15,7 @@ bench_usage() {
 ./tenon bench --kernels [--benchmark_filter=REGEX and other options of Google Benchmark]
 ./tenon bench --split [WORKLOAD] [--threads N] [--seconds S]
 ./tenon bench --gemm [--rounds N] [--seconds S] [--threads N]
-./tenon bench --tokenizer [--rounds N]
+./tenon bench --tokenizer [--rounds N] [--megabytes N] [--out DIR]
 ./tenon bench --gpu [--peers] [--rounds N]
 ./tenon bench --ranks [N]
 ./tenon bench --zero
@@ -43,7 +43,7 @@ run_bench() {
         split=w1b
         case ${2:-} in '' | -*) ;; *) split=$2; shift ;; esac
         ;;
-      --workloads | --rounds | --seconds | --threads | --blas | --out)
+      --workloads | --rounds | --seconds | --threads | --megabytes | --blas | --out)
         [ $# -ge 2 ] || die "$1 takes a value; see './tenon bench --help'"
         case $1 in
           --blas) blas=$2 ;;
@@ -76,7 +76,7 @@ run_bench() {
   if [ -n "$kernels" ]; then
     run_kernels
   elif [ -n "$tokenizer" ]; then
-    run_tokenizer
+    run_tokenizer "$out" "${options[@]}" --command "$command"
   elif [ -n "$gpu" ]; then
     run_gpu
   elif [ -n "$split" ]; then
@@ -138,18 +138,29 @@ run_kernels() {
   done
 }
 
-run_tokenizer() {  # code: LibTorch's headers; Chinese: Debian's translated manual pages, unpacked beside the build
-  local zh=$build/bench/zh chinese=()
+# unpacked FOLDER PACKAGE...: Debian packages of plain text, unpacked below build/bench and not installed.
+unpacked() {
+  local folder=$build/bench/$1 archive
+  shift
+  [ ! -e "$folder/complete" ] && has apt-get && has dpkg-deb || return 0
+  rm -rf "$folder" && mkdir -p "$folder"
+  (cd "$folder" && step "unpacked-$1" apt-get download "$@" && for archive in *.deb; do dpkg-deb -x "$archive" .; done && touch complete)
+}
+
+run_tokenizer() {  # code: LibTorch's headers; English: fortunes; Chinese: translated manual pages
+  local english=() chinese=() out=$1
+  shift
   make_target bench bench_tokenizer
   venv tokenizerenv tokenizers tiktoken numpy
-  if [ ! -e "$zh/complete" ] && has apt-get && has dpkg-deb; then
-    rm -rf "$zh" && mkdir -p "$zh"
-    (cd "$zh" && step manpages apt-get download manpages-zh && dpkg-deb -x manpages-zh_*.deb . && touch complete)
-  fi
-  mapfile -t chinese < <(find "$zh" -path '*zh_CN*' -name '*.gz' 2>/dev/null | sort)
-  [ ${#chinese[@]} -gt 0 ] || say "no Chinese text was found (Debian's package manpages-zh); that line is left out"
+  unpacked english fortunes fortunes-min
+  unpacked chinese manpages-zh
   exec 9>&-
-  "$build/tokenizerenv/bin/python" "$root/bench/data/tokenizer.py" "$build/bench/bench/bench_tokenizer" "$torch/include/ATen" --chinese "${chinese[@]}" "${options[@]}"
+  mapfile -t english < <(find "$build/bench/english" -path '*/fortunes/*' -type f ! -name '*.*' 2>/dev/null | sort)
+  mapfile -t chinese < <(find "$build/bench/chinese" -path '*zh_CN*' -name '*.gz' -type f 2>/dev/null | sort)
+  [ ${#english[@]} -gt 0 ] || say "no English text was found (Debian's package fortunes); that line is left out"
+  [ ${#chinese[@]} -gt 0 ] || say "no Chinese text was found (Debian's package manpages-zh); that line is left out"
+  "$build/tokenizerenv/bin/python" "$root/bench/data/tokenizer.py" "$build/bench/bench/bench_tokenizer" --code "$torch/include/ATen" \
+    --english "${english[@]}" --chinese "${chinese[@]}" --out "$out" "$@"
 }
 
 run_comparison() {

@@ -10,7 +10,6 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH = os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")
 sys.path.insert(0, BENCH)
-import publish  # noqa: E402
 
 
 class Compare(unittest.TestCase):
@@ -72,7 +71,7 @@ class Compare(unittest.TestCase):
         self.compare()
         page = os.path.join(self.folder, "page.md")
         with open(page, "w") as file:
-            file.write(f"before\n{publish.BEGIN}\nold\n{publish.END}\nafter\n")
+            file.write("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
         done = subprocess.run([sys.executable, os.path.join(BENCH, "publish.py"), self.out, self.out, "--page", page], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(page) as file:
@@ -81,6 +80,26 @@ class Compare(unittest.TestCase):
         self.assertNotIn("old", text)
         self.assertIn("| w0 | tenon, ms |", text)
         self.assertIn("| +0 |", text)
+
+    def test_encoding_beside_others(self):
+        def row(text, ours, theirs, unequal=()):
+            return {"split": "GPT-4", "text": text, "bytes": 8_000_000, "tokens": 1, "seconds": {"tenon": ours, "tokenizers": theirs}, "unequal": list(unequal), "foreign": [0.0, 0.5, 0.0]}
+        # Ratios 8, 3 and 5 within the rounds: 5, where that of the medians is 4.
+        rows = [row("code", [0.5, 1.0, 2.0], [4.0, 3.0, 10.0]), row("Chinese", [1.0, 1.0, 1.0], [4.0, 4.0, 4.0], ["tokenizers"])]
+        os.makedirs(self.out)
+        page = os.path.join(self.folder, "page.md")
+        with open(os.path.join(self.out, "tokenizer.json"), "w") as file:
+            json.dump({"command": "c", "date": "d", "cpu": "p", "cores": 2, "rounds": 3, "tokenizers": "1", "tiktoken": "2", "rows": rows}, file)
+        with open(page, "w") as file:
+            file.write("before\n<!-- tokenizer: begin -->\nold\n<!-- tokenizer: end -->\nafter\n")
+        done = subprocess.run([sys.executable, os.path.join(BENCH, "publish.py"), "--tokenizer", self.out, "--page", page], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(page) as file:
+            text = file.read()
+        self.assertNotIn("old", text)
+        self.assertIn("| GPT-4 | code | 8.0 | 8.0 | 2.0 |  | 5.0 |  | equal | 2 of 3 |", text)
+        self.assertIn("| 4.0 |  | other than those of tokenizers |", text)
+        self.assertIn("least (GPT-4, Chinese) | ≥ 5 | 4.0 | **no** |", text)
 
 
 if __name__ == "__main__":

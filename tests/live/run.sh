@@ -8,14 +8,14 @@ build=${TENON_BUILD:-$root/build/release}
 python=${TENON_LIVE_PYTHON:-$root/build/liveenv/bin/python}
 die() { echo "live: $*" >&2; exit 1; }
 
-if ! "$python" -c 'import torch, transformers, safetensors, numpy, tokenizers' 2>/dev/null; then
-  [ -z "${TENON_LIVE_PYTHON:-}" ] || die "TENON_LIVE_PYTHON ($python) cannot import torch, transformers, safetensors and numpy; install them there or unset it"
+if ! "$python" -c 'import torch, transformers, safetensors, numpy, tokenizers, peft' 2>/dev/null; then
+  [ -z "${TENON_LIVE_PYTHON:-}" ] || die "TENON_LIVE_PYTHON ($python) cannot import torch, transformers, safetensors, numpy, tokenizers and peft; install them there or unset it"
   free=$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1048576) }')
   [ "$free" -ge 8 ] || die "Python's torch needs 8 GB and the disk that holds $root has $free GB free; free some space"
   echo "live: fetching torch and transformers from PyPI into build/liveenv (about 5 GB)"
   python3 -m venv "$root/build/liveenv" || die "python3 cannot make a virtual environment; apt-get install python3-venv"
-  "$python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 transformers numpy safetensors ||
-    die "pip could not install torch and transformers; its words are above"
+  "$python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 transformers numpy safetensors tokenizers peft ||
+    die "pip could not install them; its words are above"
 fi
 [ -e "$build/build.ninja" ] || die "there is no build in $build; run ./tenon build first"
 cmake --build "$build" --target test_models test_train test_app test_data >"$build/live-build.log" 2>&1 || { tail -n 20 "$build/live-build.log"; die "the tests do not build; all of it: $build/live-build.log"; }
