@@ -12,6 +12,8 @@
 #include "support/test.hpp"
 #include "tenon/data/evaluation.hpp"
 #include "tenon/data/loader.hpp"
+#include "tenon/data/mixture.hpp"
+#include "tenon/data/prefetcher.hpp"
 #include "tenon/data/prepare.hpp"
 
 namespace {
@@ -86,6 +88,42 @@ constexpr char const* plain =
     "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}";
 
+using several = std::multiset<std::vector<std::int32_t>>;  // of conversations: token, target, token, target, ...
+
+/// What document `i` is in a sample of `sequence` rows; nothing where it has no target there.
+std::vector<std::int32_t> rows_of(store const& corpus, std::int64_t i, std::int64_t sequence) {
+  std::vector<std::int32_t> ids(std::size_t(corpus.length(i))), rows;
+  corpus.copy(i, 0, corpus.length(i), ids.data());
+  bool any = false;
+  for (std::size_t k = 0; k + 1 < ids.size() && k < std::size_t(sequence); ++k) {
+    rows.push_back(id_of(ids[k])), rows.push_back(is_learnt(ids[k + 1]) ? ids[k + 1] : -1);
+    any = any || rows.back() >= 0;
+  }
+  return any ? rows : std::vector<std::int32_t>{};
+}
+/// Adds the conversations of the sample at `at`; its number of targets. Documents must be marked where they begin, and
+/// positions count from there.
+template <class Loader>
+std::int64_t add_conversations(Loader& l, cursor at, several& to) {
+  auto const sequence = l.sequence();
+  std::vector<std::int32_t> row[4];
+  for (auto& v : row) v.resize(std::size_t(sequence));
+  l.fill(at, 1, row[0].data(), row[1].data(), row[2].data(), row[3].data());
+  for (std::int64_t r = 0; r < sequence;) {
+    auto const start = row[3][std::size_t(r)];
+    EXPECT_EQ(start, r);
+    std::vector<std::int32_t> one;
+    bool any = false;
+    for (; r < sequence && row[3][std::size_t(r)] == start; ++r) {
+      EXPECT_EQ(row[2][std::size_t(r)], r - start);
+      one.push_back(row[0][std::size_t(r)]), one.push_back(row[1][std::size_t(r)]);
+      any = any || one.back() >= 0;
+    }
+    if (any) to.insert(one);
+  }
+  return loader::count_targets(row[1].data(), sequence);
+}
+
 TEST(
     "packed: every conversation lies whole in one sample, a document of its own, and each answer's token is counted "
     "once") {
@@ -107,39 +145,13 @@ TEST(
   EXPECT(samples * sequence < counts.rows + samples * 20);  // little is padding
   EXPECT_EQ(l.targets_in_epoch({}), counts.targets);
 
-  std::multiset<std::vector<std::int32_t>> want, got[2];
-  for (std::int64_t i = 0; i < p.corpus.documents(); ++i) {
-    if (p.corpus.side(i) != split::train) continue;
-    std::vector<std::int32_t> ids(std::size_t(p.corpus.length(i)));
-    p.corpus.copy(i, 0, p.corpus.length(i), ids.data());
-    std::vector<std::int32_t> rows;  // token, target, token, target, ...
-    bool any = false;
-    for (std::size_t k = 0; k + 1 < ids.size() && k < std::size_t(sequence); ++k) {
-      rows.push_back(id_of(ids[k])), rows.push_back(is_learnt(ids[k + 1]) ? ids[k + 1] : -1);
-      any = any || rows.back() >= 0;
-    }
-    if (any) want.insert(rows);
-  }
+  several want, got[2];
+  for (std::int64_t i = 0; i < p.corpus.documents(); ++i)
+    if (p.corpus.side(i) == split::train)
+      if (auto const rows = rows_of(p.corpus, i, sequence); !rows.empty()) want.insert(rows);
   for (std::int64_t epoch : {0, 1}) {
     std::int64_t targets = 0;
-    for (std::int64_t s = 0; s < samples; ++s) {
-      std::vector<std::int32_t> row[4];
-      for (auto& v : row) v.resize(std::size_t(sequence));
-      l.fill({0, epoch, s}, 1, row[0].data(), row[1].data(), row[2].data(), row[3].data());
-      targets += loader::count_targets(row[1].data(), sequence);
-      for (std::int64_t r = 0; r < sequence;) {
-        auto const start = row[3][std::size_t(r)];
-        EXPECT_EQ(start, r);
-        std::vector<std::int32_t> one;
-        bool any = false;
-        for (; r < sequence && row[3][std::size_t(r)] == start; ++r) {
-          EXPECT_EQ(row[2][std::size_t(r)], r - start);
-          one.push_back(row[0][std::size_t(r)]), one.push_back(row[1][std::size_t(r)]);
-          any = any || one.back() >= 0;
-        }
-        if (any) got[epoch].insert(one);
-      }
-    }
+    for (std::int64_t s = 0; s < samples; ++s) targets += add_conversations(l, {0, epoch, s}, got[epoch]);
     EXPECT_EQ(targets, counts.targets);
   }
   EXPECT((got[0] == want));
@@ -154,6 +166,68 @@ TEST(
   first.fill({0, 0, 0}, 1, a.data(), rest.data(), rest.data(), rest.data());
   first.fill({0, 1, 0}, 1, b.data(), rest.data(), rest.data(), rest.data());
   EXPECT((a != b));
+}
+
+TEST(
+    "a curriculum takes conversations by length, each whole; a mixture takes each sample from its source; two ranks "
+    "see what one sees") {
+  oracle const o;
+  std::string lines, others;
+  for (int i = 0; i < 80; ++i) {
+    lines += line_of(turns({std::string(std::size_t(i * 37 % 80 + 1), 'q'), "answer " + std::to_string(i)}));
+    others += line_of(turns({"other " + std::to_string(i), std::string(std::size_t(i % 7 + 1), 'z')}));
+  }
+  auto const a = o.prepare_lines("a.jsonl", lines, plain), b = o.prepare_lines("b.jsonl", others, plain);
+  constexpr std::int64_t sequence = 128;
+  auto const of = [&](prepared const& p, curriculum_plan const& plan) {
+    return loader(p.corpus, split::train, sequence, 5, p.tokens.begin_of_text(), plan, packing::whole);
+  };
+
+  // The shorter half for two epochs, then all.
+  auto staged = of(a, {difficulty_by::length, {{.until_epoch = 2, .high = 0.5}, {}}});
+  std::vector<std::pair<std::int64_t, std::int64_t>> by_length;
+  for (std::int64_t i = 0; i < a.corpus.documents(); ++i)
+    if (a.corpus.side(i) == split::train) by_length.emplace_back(a.corpus.length(i), i);
+  std::sort(by_length.begin(), by_length.end());
+  auto const half = std::size_t(std::llround(0.5 * double(by_length.size())));
+  several shorter, all;
+  for (std::size_t i = 0; i < by_length.size(); ++i) {
+    auto const rows = rows_of(a.corpus, by_length[i].second, sequence);
+    all.insert(rows);
+    if (i < half) shorter.insert(rows);
+  }
+  for (std::int64_t epoch : {0, 1, 2}) {
+    several got;
+    cursor const begin{epoch == 2, epoch, 0};
+    std::int64_t targets = 0;
+    for (std::int64_t s = 0; s < staged.samples_in_epoch(begin); ++s)
+      targets += add_conversations(staged, {begin.stage, epoch, s}, got);
+    EXPECT((got == (epoch == 2 ? all : shorter)));
+    EXPECT_EQ(targets, staged.targets_in_epoch(begin));
+    EXPECT(staged.advance(begin, staged.samples_in_epoch(begin)) == (cursor{epoch >= 1, epoch + 1, 0}));
+  }
+
+  std::vector<double> const weights{2, 1};
+  mixture_loader mixed({of(a, {}), of(b, {})}, weights);
+  loader own[2] = {of(a, {}), of(b, {})};
+  std::int64_t taken[2] = {0, 0};
+  for (std::int64_t n = 0; n < 300; ++n) {
+    auto const s = mixed.pattern().source_of(n);
+    several got, want;
+    add_conversations(mixed, {0, 0, n}, got);
+    add_conversations(own[s], own[s].at_sample(taken[s]++), want);
+    REQUIRE((got == want && !got.empty()));
+  }
+  EXPECT_EQ(taken[0], 200);
+  EXPECT(own[1].at_sample(taken[1]).epoch > 3);  // the short conversations begin again
+
+  prefetcher alone(mixed, {}, 4), first(mixed, {}, 2, 4), second(mixed, mixed.at_sample(2), 2, 4);
+  micro_batch both, one, two;
+  for (int i = 0; i < 50; ++i) {
+    alone.take(both), first.take(one), second.take(two);
+    one.targets.insert(one.targets.end(), two.targets.begin(), two.targets.end());
+    REQUIRE(one.targets == both.targets);
+  }
 }
 
 TEST("packing: no sample overflows, none could take another's, and equal lists pack alike") {
