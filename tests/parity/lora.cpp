@@ -1,5 +1,5 @@
-// Adapters against `peft` on transformers' models (tests/golden/lora.py): logits, loss, every gradient; and what
-// freezing leaves.
+// Adapters against `peft` on transformers' models, and against autograd on W + alpha / rank B A where peft has none
+// (tests/golden/lora.py): logits, loss, every gradient; and what freezing leaves.
 #include "parity/parity.hpp"
 #include "tenon/train/static_engine.hpp"
 
@@ -74,7 +74,7 @@ struct engine_of {
 };
 
 template <class Model, class Adapters>
-void follows_peft(std::string const& name, std::string const& rope) {
+void follows(std::string const& name, std::string const& rope) {
   static remove_fresh_files const at_the_end;
   golden const file(name);
   std::vector<float> first;
@@ -106,9 +106,12 @@ void follows_peft(std::string const& name, std::string const& rope) {
 
 }  // namespace
 
-TEST("adapters: logits, loss and gradients are peft's") {
-  SUBCASE("dense") { follows_peft<dense<2, false>, of_both>("lora_dense", "linear"); }
-  SUBCASE("DeepSeek-V3, attention alone") { follows_peft<v3<24, 1, 1, true>, of_attention>("lora_v3", "llama3"); }
+TEST("adapters: logits, loss and gradients are peft's, or autograd's on their sum with the weight") {
+  SUBCASE("dense") { follows<dense<2, false>, of_both>("lora_dense", "linear"); }
+  SUBCASE("DeepSeek-V3, attention alone") { follows<v3<24, 1, 1, true>, of_attention>("lora_v3", "llama3"); }
+  SUBCASE("DeepSeek-V3, attention, dense blocks and shared experts: by hand") {
+    follows<v3<24, 1, 1, true>, of_both>("lora_v3_whole", "llama3");
+  }
 }
 
 TEST("frozen roles: the others have the gradients that they have without, and nothing is kept for the frozen") {
