@@ -116,3 +116,27 @@ TEST("other lines do not run into the progress line, and text cannot steer the t
   EXPECT(text.find("\x1b[K\nstep 1: held-out loss 3.0000\n?[2Jint\tmain??\xEF\xBF\xBD\nwarning: low on disk\n") !=
          std::string::npos);
 }
+
+TEST("what goes on between two steps is told: a passing line on a terminal, elsewhere one after two seconds and each ten") {
+  auto const wait_for = [](auto& screen, int seconds) {
+    for (int i = 0; i < 20 * seconds; ++i)
+      hand_clock::milliseconds += 50, screen.on_wait([&] { return "evaluating: " + std::to_string(i / 20) + " s"; });
+  };
+  auto const plain = printed(false, [&](auto& screen) {
+    screen.on_step(step(1));
+    wait_for(screen, 1);  // too short to be told
+    screen.on_evaluation({1, 9, 3.0, {}, {}, {}, 0});
+    wait_for(screen, 25);
+    screen.on_evaluation({2, 9, 3.0, {}, {}, {}, 0});
+  });
+  EXPECT_EQ(count(plain, '\n'), 6u);
+  EXPECT(plain.find("3.0000\nevaluating: 2 s\nevaluating: 12 s\nevaluating: 22 s\nstep 2: held-out") != std::string::npos);
+  auto const lively = printed(true, [&](auto& screen) {
+    screen.on_step(step(1));
+    wait_for(screen, 3);
+    screen.on_step(step(2));
+  });
+  EXPECT(lively.find("evaluating: 2 s\x1b[K\r\x1b[K\rstep 2/") != std::string::npos);
+  EXPECT_EQ(count(lively, '\n'), 2u);
+  EXPECT(count(lively, '\r') <= 34u);
+}

@@ -55,6 +55,11 @@ class outputs {
     if (lines_) lines_->on_text(t);
   }
   void say(std::int64_t step, std::string text) { on_text({step, "", std::move(text)}); }
+  /// For the console alone: how far something is that goes on between two steps.
+  template <class Text>
+  void wait(Text&& text) {
+    console_.on_wait(text);
+  }
   void finish(bool success) {
     if (events_) events_->finish(success), events_->flush();
   }
@@ -155,7 +160,11 @@ class session {
     double nats = 0;
     std::string each;
     for (auto& side : held_) {
-      double const one = train::held_out_nats(t, side, room_, [&] { return interrupted(); });
+      double const one = train::held_out_nats(t, side, room_, [&](std::int64_t done) {
+        if (out_ != nullptr)
+          out_->wait([&] { return "evaluating: " + observe::grouped(done) + " of " + observe::grouped(side.samples()) + " samples"; });
+        return interrupted();
+      });
       if (one < 0) return;
       nats += one;
       each += (each.empty() ? "" : ", ") + observe::fixed_point(side.bits_per_byte(one), 4);
@@ -214,7 +223,9 @@ class session {
       auto const& r = t.recipe();
       auto const& p = t.progress();
       checkpoint::transaction<> to(facts_.run, p.step);
-      train::save_state(to, t);
+      train::save_state(to, t, [&](std::string_view file) {
+        out_->wait([&] { return "saving step " + observe::grouped(p.step) + ": " + std::string(file); });
+      });
       checkpoint::manifest m;
       m.step = p.step, m.tokens_consumed = p.tokens, m.cursor = {p.cursor.stage, p.cursor.epoch, p.cursor.sample};
       m.changes = facts_.changes;

@@ -87,13 +87,15 @@ class console {
         last_step_(other.last_step_),
         last_time_(other.last_time_),
         pending_(std::exchange(other.pending_, {})),
-        open_line_(std::exchange(other.open_line_, false)) {}
+        open_line_(std::exchange(other.open_line_, false)),
+        waiting_(std::exchange(other.waiting_, false)) {}
   console& operator=(console&&) = delete;
   /// Ends the line being rewritten.
   ~console() { end_line(); }
 
   void on_step(step_record const& r) {
     auto const now = Clock::now();
+    if (waiting_) end_line();
     bool const edge = !shown_ || r.step >= r.total_steps;
     if (terminal_) {
       pending_ = step_line(r);
@@ -123,6 +125,25 @@ class console {
     print(text);
   }
 
+  /// What goes on between two steps and may take long, such as an evaluation; `text()` says how far it is, and is asked
+  /// only when that is shown: on a terminal in a line that the next one replaces, elsewhere a line when two seconds have
+  /// passed without any, and then one in ten seconds.
+  template <class Text>
+  void on_wait(Text&& text) {
+    auto const now = Clock::now();
+    if (!waiting_) end_line(), untold_ = waiting_ = true, last_wait_ = now;
+    if (terminal_) {
+      if (open_line_ && now - last_wait_ < std::chrono::milliseconds(100)) return;
+      pending_ = text();
+      redraw();
+    } else {
+      if (now - last_wait_ < (untold_ ? std::chrono::seconds(2) : std::chrono::seconds(10))) return;
+      print(text() + "\n");
+      untold_ = false;
+    }
+    last_wait_ = now;
+  }
+
  private:
   void redraw() {
     std::size_t width = 80;
@@ -133,6 +154,8 @@ class console {
     open_line_ = true;
   }
   void end_line() {
+    if (waiting_ && open_line_) print("\r\x1b[K"), open_line_ = false;
+    waiting_ = false;
     if (!pending_.empty()) redraw();  // the newest numbers, also if they came within a tenth of a second
     if (open_line_) print("\n");
     open_line_ = false;
@@ -150,6 +173,9 @@ class console {
   typename Clock::time_point last_time_{};
   std::string pending_;
   bool open_line_ = false;
+  bool waiting_ = false;  ///< the last thing was on_wait
+  bool untold_ = false;   ///< and nothing of it was printed yet (plain lines)
+  typename Clock::time_point last_wait_{};
 };
 
 }  // namespace tenon::observe

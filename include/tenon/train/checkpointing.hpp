@@ -104,12 +104,19 @@ void visit_state(Trainer& t, V& v) {
   std::apply([&](auto&... c) { (std::remove_cvref_t<decltype(c)>::visit(c, v), ...); }, components);
 }
 
-/// Adds the trainer's whole state to a checkpoint that is being written.
-template <class Transaction, class Trainer>
-void save_state(Transaction& to, Trainer& t) {
+/// Adds the trainer's whole state to a checkpoint that is being written. `next(name)` is told each file before it is written.
+template <class Transaction, class Trainer, class Next>
+void save_state(Transaction& to, Trainer& t, Next&& next) {
   detail::collector list;
   visit_state(t, list);
-  for (auto& [f, tensors] : list.files) to.add_tensors(name_of(f), std::move(tensors));
+  for (auto& [f, tensors] : list.files) {
+    next(name_of(f));
+    to.add_tensors(name_of(f), std::move(tensors));
+  }
+}
+template <class Transaction, class Trainer>
+void save_state(Transaction& to, Trainer& t) {
+  save_state(to, t, [](std::string_view) {});
 }
 
 /// Puts a verified checkpoint's state into the trainer. Throws tenon::error, naming file and tensor, when it does not

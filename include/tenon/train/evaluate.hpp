@@ -9,7 +9,7 @@
 namespace tenon::train {
 
 /// Sum over the held-out rows of -log p(target), in nats, with the training layers run forward only. `room` is reused
-/// memory of [micro][sequence] rows. `stop()` is asked between micro-batches; true ends early with a negative result. On
+/// memory of [micro][sequence] rows. `stop(n)` is asked between micro-batches, after n samples; true ends early with a negative result. On
 /// several ranks each takes its turn of the micro-batches, and all get the same result.
 template <class Trainer, class Stop>
 double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& room, Stop&& stop) {
@@ -21,7 +21,7 @@ double held_out_nats(Trainer& t, data::held_out_set& held, data::micro_batch& ro
   bool stopped = false;
   t.team().limit(t.team().threads());
   for (std::int64_t first = begin; first < held.samples() && !stopped; first += stride) {
-    if ((stopped = stop())) break;
+    if ((stopped = stop(first))) break;
     room.samples = std::min(micro, held.samples() - first), room.sequence = held.sequence();
     for (auto* v : {&room.tokens, &room.targets, &room.positions, &room.document_start})
       v->resize(std::size_t(micro * room.sequence));
