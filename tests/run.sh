@@ -99,6 +99,21 @@ legality_suite() {
   suite_ok=$((ok + suite_ok)) suite_bad=$((bad + suite_bad)) suite_log=$logs
 }
 
+# The benchmarks' scripts, and how much a recipe instantiates; with --live every program of bench/ is built.
+bench_suite() {
+  local ok bad logs=$log/test-bench-all.log target targets=(all)
+  ctest_suite bench '^bench[.]'
+  [ -n "$live" ] && header benchmark/benchmark.h || return 0
+  ok=$suite_ok bad=$suite_bad
+  cat "$suite_log" >"$logs"
+  configure bench -DTENON_BENCH=ON -DTENON_TESTS=OFF -DTENON_EXAMPLES=OFF
+  grep -q '^TENON_NVCC:FILEPATH=/' "$build/bench/CMakeCache.txt" && targets+=(bench_gpu)
+  for target in "${targets[@]}"; do
+    if cmake --build "$build/bench" --target "$target" >>"$logs" 2>&1; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+  done
+  suite_ok=$ok suite_bad=$bad suite_log=$logs
+}
+
 # Tiny models against golden files; with --live against transformers, and then the product of all choices.
 parity_suite() {
   local ok bad logs=$log/test-parity-all.log
@@ -150,7 +165,7 @@ run_tests() {
       --live) live=1 ;;
       --full) full=1 ;;  # of the legality suite: every legal combination becomes a trainer
       --update) export TENON_UPDATE_DOCS=1 ;;  # pages that are printed by tests are written instead of compared
-      --trials) export TENON_TEST_TRIALS=1 ;;
+      --trials) export TENON_TEST_TRIALS=${TENON_TEST_TRIALS:-5} ;;
       -*) die "'$word' is no option of './tenon test'; there are --live, --full, --trials and --update" ;;
       *) word=${word//-/_}
          [[ " ${rooms[*]} compile_fail zero clang package bench " == *" $word "* ]] || die "'$word' is no suite; there are: ${rooms[*]} compile_fail zero clang package bench"
@@ -184,7 +199,8 @@ run_tests() {
   for room in "${suites[@]}"; do
     since=$EPOCHREALTIME
     case $room in
-      compile_fail | zero | package | bench) ctest_suite "$room" "^$room[.]" ;;
+      bench) bench_suite ;;
+      compile_fail | zero | package) ctest_suite "$room" "^$room[.]" ;;
       clang) clang_suite ;;
       legality) legality_suite ;;
       parity) parity_suite ;;
@@ -198,6 +214,7 @@ run_tests() {
     [ "$room" != compile_fail ] || messages_text
     [ "$room" != parity ] || sed -n -e 's/^parity: /               /p' -e 's/^\([0-9]* exported\)/               \1/p' "$suite_log"
     [ "$room" != cuda ] || sed -n 's/^cuda: /               /p' "$suite_log"
+    [ "$room" != ranks ] || sed -n 's/^ranks: /               /p' "$suite_log"
     [ "$room" != legality ] || sed -n 's/^legality: /               /p' "$suite_log"
   done
   if [ -n "$live" ] && [[ " ${suites[*]} " == *" app "* ]]; then  # last, by ./tenon's own commands, which wait for this lock

@@ -20,19 +20,15 @@ using device_attention = exec::cuda::own_attention;
 template <>
 struct engine_on<model::deepseek_llm, device_kind::cuda> {
   template <auto const& R>
-  using type = device_engine<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>, device_attention>;
+  using type = device_engine<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>, device_attention,
+                             models::storage<dtypes_of(R).moment>>;
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t num_rows, int) {
-    static_assert(updates_on_device<std::remove_cvref_t<decltype(R.optimizer)>>,
-                  "the optimizer has no update on a GPU; write optimizer::adamw{} or sgd{}, or target::native{}");
     static_assert(!parallel::has_ranks<decltype(R.parallel)>,
                   "ranks exchange gradients through memory of the CPU, and this target is a GPU; write parallel::single{}, or "
                   "target::native{}");
-    static_assert(!trainable::keeps_a_base<decltype(R.trainable)>,
-                  "a GPU trains all weights and has no adapters yet; write trainable::all{}, or target::native{}");
-    static_assert(R.optimizer.moment == dtype::fp32,
-                  "moments on a GPU are fp32; leave the optimizer's .moment out, or write target::native{}");
     auto rules = device_rules(r.optimizer);
+    rules.tf32 = dtypes_of(R).tf32;
     if constexpr (std::is_same_v<resolved_precision_t<decltype(R)>, precision::fp16>) {
       rules.scales = true;
       rules.growth = r.precision.growth, rules.backoff = r.precision.backoff, rules.growth_interval = r.precision.growth_interval;

@@ -13,6 +13,7 @@
 #include "tenon/recipe/rules/curriculum.hpp"
 #include "tenon/recipe/rules/data.hpp"
 #include "tenon/recipe/rules/experts.hpp"
+#include "tenon/recipe/rules/gpu.hpp"
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"

@@ -93,9 +93,9 @@ double toy_step(exec::parameter_store<Model, float>& store, step_rows const& row
 }
 
 /// The model on the emulated GPU.
-template <class Model, class Compute, int Moments = 2>
+template <class Model, class Compute, int Moments = 2, class Moment = float>
 struct rig {
-  using device = exec::cuda::device<Model, Compute, Moments>;
+  using device = exec::cuda::device<Model, Compute, Moments, exec::cuda::own_attention, Moment>;
   std::int64_t micro, sequence, micro_batches;
   exec::parameter_store<Model, Compute> host;
   device on;

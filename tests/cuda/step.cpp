@@ -18,11 +18,13 @@ namespace {
 /// One step of two micro-batches of unequal counts, sequence and widths no multiples of a tile: loss, gradients, norm,
 /// and the weights after it.
 template <class Model, class Compute>
-void against_loops(double tolerance) {
+void against_loops(double tolerance, bool tf32 = false) {
   constexpr std::int64_t micro = 2, sequence = 21, micro_batches = 2;
   tolerance *= slack;
   step_rows const rows(micro_batches, micro, sequence, Model::vocab, 5);
-  rig<Model, Compute> gpu(micro, sequence, micro_batches, adamw(0.5));
+  auto rules = adamw(0.5);
+  rules.tf32 = tf32;
+  rig<Model, Compute> gpu(micro, sequence, micro_batches, rules);
   exec::parameter_store<Model, float> plain;
   start(plain);
   if constexpr (!std::is_same_v<Compute, float>)  // the same rounded weights
@@ -54,8 +56,10 @@ void against_loops(double tolerance) {
 
 /// `steps` steps on rows that differ; the weights after them, and the last report.
 template <class Model, class Compute>
-std::vector<float> trained(int steps, bool graphs, exec::cuda::step_numbers* last = nullptr) {
-  rig<Model, Compute> gpu(2, 20, 2, adamw());
+std::vector<float> trained(int steps, bool graphs, exec::cuda::step_numbers* last = nullptr, bool tf32 = false) {
+  auto rules = adamw();
+  rules.tf32 = tf32;
+  rig<Model, Compute> gpu(2, 20, 2, rules);
   gpu.on.allow_graphs(graphs);
   exec::cuda::step_numbers r;
   for (int s = 0; s < steps; ++s) r = gpu.step(step_rows(2, 2, 20, Model::vocab, std::uint64_t(s)), 1e-3 * (s + 1));
@@ -74,6 +78,12 @@ TEST("a step on the GPU is the step of the plain loops: fp32, grouped heads, tie
 TEST("bf16 and fp16 differ from it by their rounding") {
   SUBCASE("bf16") { against_loops<untied, nn::bf16>(6e-3); }
   SUBCASE("fp16") { against_loops<untied, nn::fp16>(1e-3); }
+}
+
+TEST("TF32 rounds the operands of fp32 products where it is asked for, and those of no other format") {
+  against_loops<untied, float>(1e-3, true);
+  EXPECT(!same_bits(trained<untied, float>(1, false, nullptr, true), trained<untied, float>(1, false)));
+  EXPECT(same_bits(trained<untied, nn::bf16>(1, false, nullptr, true), trained<untied, nn::bf16>(1, false)));
 }
 
 #ifndef TENON_ON_GPU
@@ -161,6 +171,61 @@ TEST("state that was fetched and loaded elsewhere goes on with the same bits") {
   second.on.load(w.data(), {m.data(), v.data()}, numbers);
   for (int s = 2; s < 4; ++s) second.step(step_rows(2, 2, 20, model::vocab, std::uint64_t(s)), 1e-3 * (s + 1));
   EXPECT(!same_bits(second.weights(), straight));
+}
+
+/// Three steps with moments in bf16 against the formula in fp64, its moments rounded after each step. Weights and moments.
+template <int Moments>
+void with_narrow_moments(exec::cuda::step_rules const& rules) {
+  using model = untied;
+  rig<model, float, Moments, nn::bf16> gpu(2, 20, 1, rules);
+  EXPECT_EQ(gpu.on.bytes(), (exec::cuda::arena_bytes<model, float, Moments>(40, 1, 2)));
+  auto const kept = [](double x) { return double(nn::widen(nn::narrow<nn::bf16>(float(x)))); };
+  auto const start = gpu.weights();
+  std::vector<double> w(start.begin(), start.end()), m(w.size(), 0.), v(w.size(), 0.), exact(w), em(m), ev(v);
+  double const rate = 0.01;
+  for (int s = 1; s <= 3; ++s) {
+    gpu.step(step_rows(1, 2, 20, model::vocab, std::uint64_t(s)), rate);
+    auto const g = gpu.gradients();
+    auto const move = [&](double& weight, double& mean, double& square, double gradient, bool decays, bool rounds) {
+      if (decays) weight *= 1 - rate * rules.weight_decay;
+      if (rules.rule == exec::cuda::update_rule::adamw) {
+        mean = rules.beta1 * mean + (1 - rules.beta1) * gradient;
+        square = rules.beta2 * square + (1 - rules.beta2) * gradient * gradient;
+        weight -= rate * mean / (1 - std::pow(rules.beta1, s)) / (std::sqrt(square / (1 - std::pow(rules.beta2, s))) + rules.epsilon);
+      } else {
+        mean = rules.momentum * mean + gradient;
+        weight -= rate * mean;
+      }
+      if (rounds) mean = kept(mean), square = kept(square);
+    };
+    for (auto const& p : exec::parameter_places<model>())
+      for (auto i = std::size_t(p.offset); i < std::size_t(p.offset + p.size()); ++i) {
+        bool const decays = p.parameter_role != nn::role::norm;
+        move(w[i], m[i], v[i], double(g[i]), decays, true), move(exact[i], em[i], ev[i], double(g[i]), decays, false);
+      }
+  }
+  auto const have = gpu.weights();
+  std::vector<nn::bf16> moment(w.size());
+  exec::cuda::copy_to_host(gpu.on.stream(), moment.data(), gpu.on.moment(0), std::int64_t(w.size()) * 2);
+  exec::cuda::wait_for(gpu.on.stream());
+  double off = 0, off_exact = 0, off_moment = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    off = std::max(off, std::abs(w[i] - double(have[i]))), off_exact = std::max(off_exact, std::abs(exact[i] - double(have[i])));
+    off_moment = std::max(off_moment, std::abs(m[i] - double(nn::widen(moment[i]))) / (std::abs(m[i]) + 1e-6));
+  }
+  // A moment beside the middle of two neighbours may round to the other one: 1/128 of it, and what that moves a weight.
+  EXPECT(off_moment < 1. / 120);
+  EXPECT(off < off_exact);
+  EXPECT(off_exact > 2e-6);
+}
+
+TEST("moments in bf16: half the bytes, and the formula with its moments rounded after each step") {
+  SUBCASE("AdamW") { with_narrow_moments<2>(adamw(0)); }
+  SUBCASE("SGD") {
+    exec::cuda::step_rules rules;
+    rules.rule = exec::cuda::update_rule::sgd, rules.momentum = 0.9, rules.weight_decay = 0.1;
+    with_narrow_moments<1>(rules);
+  }
 }
 
 TEST("SGD with momentum") {

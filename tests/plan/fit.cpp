@@ -60,7 +60,7 @@ TEST("what fits is what the buffers say fits") {
   auto const by_hand = [&]<class Model>(Model*, int every) {
     for (dtype const moment : {dtype::fp32, dtype::bf16}) {
       std::size_t choice = 0;
-      while (all.choices[choice].compute != dtype::fp32 || all.choices[choice].every != every || all.choices[choice].moment != moment) ++choice;
+      while (all.choices[choice].product != dtype::fp32 || all.choices[choice].every != every || all.choices[choice].moment != moment) ++choice;
       for (std::int64_t micro : {1, 2, 3, 4, 6, 12}) {
         bool const fits = 10 * (moment == dtype::fp32 ? mapped<Model, float>(micro) : mapped<Model, nn::bf16>(micro)) <= 9 * facts.memory.count;
         EXPECT_EQ(fitting.count({choice, micro}), fits ? 1u : 0u);
@@ -89,7 +89,7 @@ TEST("the fastest is first, and of equally fast ones the smallest") {
   auto const& best = all.fitting.front();
   EXPECT(all.choices[best.choice].every == 0);  // recomputing costs a forward pass
   // Where arithmetic decides, its rate does.
-  for (auto const& c : all.fitting) EXPECT(c.plan.seconds_per_step >= double(c.plan.step_flops) / (target::h200{}.facts().rate(all.choices[c.choice].compute) * 1e9));
+  for (auto const& c : all.fitting) EXPECT(c.plan.seconds_per_step >= double(c.plan.step_flops) / (target::h200{}.facts().rate(all.choices[c.choice].product) * 1e9));
 }
 
 TEST("ranks share the micro-batches; those that cannot are refused") {
@@ -118,12 +118,12 @@ TEST("a recipe that says ranks itself is judged with the ranks asked for, and ta
 
 TEST("what the target cannot compute is refused by its rule; a recipe that accepts emulation may have it") {
   auto const v100 = fit<on_v100>(on(target::v100{}.facts()));
-  for (auto const& c : v100.fitting) EXPECT(v100.choices[c.choice].compute != dtype::bf16);
-  EXPECT(v100.choices[v100.fitting.front().choice].compute == dtype::fp16);
+  for (auto const& c : v100.fitting) EXPECT(v100.choices[c.choice].product != dtype::bf16);
+  EXPECT(v100.choices[v100.fitting.front().choice].product == dtype::fp16);
   EXPECT(v100.refused.at("precision_native_on_target") > 0);
   auto const all = fit<emulating>(on(small.target.facts()));
   bool half = false;
-  for (auto const& c : all.fitting) half = half || all.choices[c.choice].compute == dtype::bf16;
+  for (auto const& c : all.fitting) half = half || all.choices[c.choice].product == dtype::bf16;
   EXPECT(half);
 }
 

@@ -15,6 +15,15 @@ constexpr auto gpu = plan<variants::base>, cpu = plan<on_cpu>;
 static_assert(gpu.fits && gpu.total() == exec::cuda::arena_bytes<model, nn::bf16, 2>(4 * 4'096, 64));
 static_assert(gpu.saved_bytes == cpu.saved_bytes && gpu.scratch_bytes == cpu.scratch_bytes && gpu.logits_bytes == cpu.logits_bytes);
 static_assert(gpu.workspace_bytes != cpu.workspace_bytes && gpu.step_flops == cpu.step_flops);
+// Moments in bf16 are half as many bytes in the arena, too.
+constexpr auto narrow = variants::base.edit([](auto& r) { r.optimizer.moment = dtype::bf16; });
+static_assert(plan<narrow>.total() == exec::cuda::arena_bytes<model, nn::bf16, 2>(4 * 4'096, 64, 2));
+static_assert(plan<narrow>.moment_bytes * 2 == gpu.moment_bytes && plan<narrow>.workspace_bytes == gpu.workspace_bytes);
+// A step's products take the time of their format: with TF32 less than in fp32, and attention as long as there.
+constexpr auto full = variants::base.replace(precision::fp32{}), rounded = variants::base.replace(precision::fp32{.tf32 = true});
+static_assert(plan<rounded>.seconds_per_step < 0.4 * plan<full>.seconds_per_step && plan<rounded>.seconds_per_step > gpu.seconds_per_step);
+static_assert(plan<rounded>.total() == plan<full>.total());
+static_assert(rates_of(target::h200{}.facts(), dtype::tf32).products == 494.5e12 && rates_of(target::h200{}.facts(), dtype::tf32).attention == 67e12);
 
 }  // namespace
 

@@ -198,6 +198,21 @@ TEST("a launch is refused for its target, its plan and the machine's memory, wit
   EXPECT(said(chat, {.templateless = "models/a"}).find("chat_template.jinja") != std::string::npos);
   EXPECT(said(chat, {.templateless = "models/a"}).ends_with("(directory = models/a)"));
   EXPECT(said(chat, {.without_base = true}).ends_with("(trainable = lora)"));
+  // On GPUs: what the device must be able to do, and a model that has no kernels there.
+  constexpr auto there = tiny.with(tn::target::h100{});
+  EXPECT(tn::launch_violations(there, {.launched = true, .gpus = 1, .gpu_capability = 70}).empty());
+  EXPECT(tn::launch_violations(there.replace(tn::precision::fp32{.tf32 = true}), {.launched = true, .gpus = 1, .gpu_capability = 80}).empty());
+  EXPECT(said(there.replace(tn::precision::fp32{.tf32 = true}), {.launched = true, .gpus = 1, .gpu_capability = 75}).ends_with("(precision = fp32, products = tf32, capability, times 10 = 75)"));
+  EXPECT(said(there, {.launched = true, .gpus = 0}).starts_with("[tenon.gpu_present]"));
+  constexpr auto foreign_there = foreign.with(tn::target::h100{});
+  EXPECT(tn::is_legal(foreign_there));
+  for (int gpus : {-1, 1}) {  // whatever the program was built with
+    auto const found = tn::launch_violations(foreign_there, {.launched = true, .gpus = gpus, .gpu_capability = 90});
+    REQUIRE(found.size() == 1);
+    EXPECT(found[0].text.starts_with("[tenon.layers_on_gpu]"));
+    EXPECT(found[0].text.ends_with("(model = torch_module, target = h100)"));
+  }
+  EXPECT(tn::launch_violations(foreign_there, {}).empty());  // it can be planned
   bool refused = false;
   try {
     tn::require_launch(tiny.with(tn::target::h100{}), {.launched = true});

@@ -110,6 +110,7 @@ trainable = all
   EXPECT_EQ(tn::canonical(tiny, tn::digest::layout), R"(tenon recipe 1 layout
 target = cpu
 target.memory = 8589934592_bytes
+precision.tf32 = false
 batch.micro = 4_samples
 memory = keep
 parallel = single
@@ -135,7 +136,7 @@ schedule.floor = 0.1
 seed = seed
 seed.value = 1
 )");
-  EXPECT_EQ(tn::digests(tiny).layout, "2f1f596c11222dd171f07b8fe47ecb23c75639af01c7c480c1afd8ce5d6f5b5e");
+  EXPECT_EQ(tn::digests(tiny).layout, "731f5de37a5d8749c530fcd37b9f435c2a634e642556d151e8f9d96f742479ac");
 }
 
 TEST("each digest follows its own fields") {
@@ -156,6 +157,8 @@ TEST("each digest follows its own fields") {
   EXPECT_EQ(with(tiny.with(tn::optimizer::sgd{})), "identity numbers ");
   // native and what it means are the same run
   EXPECT_EQ(with(tiny.with(tn::precision::native{})), "");
+  EXPECT(tn::differences(tn::list_fields(tiny), tn::list_fields(tiny.with(tn::precision::native{}))).empty());
+  EXPECT_EQ(with(tiny.replace(tn::precision::fp32{.tf32 = true})), "layout ");
 }
 
 TEST("what differs is named") {

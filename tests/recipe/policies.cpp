@@ -83,6 +83,13 @@ static_assert(tn::size_of(tn::dtype::fp32) == 4 && tn::size_of(tn::dtype::bf16) 
 static_assert(tn::target::h200{}.facts().rate(tn::dtype::fp8) == 1979e3 && tn::target::l40s{}.facts().computes(tn::dtype::fp8));
 static_assert(!tn::target::a100_80{}.facts().computes(tn::dtype::fp8) && !tn::target::v100{}.facts().computes(tn::dtype::fp8) && !tn::target::cpu{}.facts().computes(tn::dtype::fp8));
 
+// TF32: the recipe's choice, in its dtype plan, where the hardware has it.
+constexpr auto rounded = recipes::tiny.replace(tn::target::h100{}).replace(tn::precision::fp32{.tf32 = true});
+static_assert(tn::legal<rounded> && tn::dtypes_of(rounded).product() == tn::dtype::tf32 && tn::dtypes_of(rounded).compute == tn::dtype::fp32);
+static_assert(tn::dtypes_of(recipes::tiny).product() == tn::dtype::fp32 && tn::precision::bf16::plan.product() == tn::dtype::bf16);
+static_assert(!tn::is_legal(rounded.replace(tn::target::v100{})) && !tn::is_legal(rounded.replace(tn::target::native{})));
+static_assert(tn::target::a100_40{}.facts().rate(tn::dtype::tf32) == 156e3 && tn::size_of(tn::dtype::tf32) == 4);
+
 // precision::native is bf16 where the target computes it, else fp32; another precision stays what it is.
 template <class Target, class Precision = tn::precision::native>
 using resolved = tn::resolved_precision_t<decltype(recipes::tiny.with(Target{}, Precision{}))>;

@@ -47,7 +47,7 @@ constexpr auto elsewhere = tiny.replace(tn::schedule::constant{.peak = 1e-4}, tn
 static_assert(is<tn::schedule::constant, decltype(elsewhere.schedule)> && elsewhere.seed.value == 3 && elsewhere.model.hidden == 64);
 
 // A policy of one value, or of none, resets nothing when it is put in again; a `whole` says that it is complete.
-constexpr auto longer = tiny.with(tn::horizon{2'000_steps}, tn::seed{7}, tn::precision::fp32{});
+constexpr auto longer = tiny.with(tn::horizon{2'000_steps}, tn::seed{7}, tn::memory::keep{});
 static_assert(longer.horizon == tn::horizon{2'000_steps} && longer.seed.value == 7);
 constexpr tn::whole wide{tn::model::deepseek_llm{
     .vocab = 512, .hidden = 128, .layers = 2, .heads = 4, .intermediate = 344, .positions = 256}};

@@ -82,7 +82,7 @@ constexpr auto choices(tn::axis::target) {
 }
 constexpr auto choices(tn::axis::precision) {
   return tn::hetero::make(
-      choice{tn::precision::fp32{}}, choice{tn::precision::bf16{}},
+      choice{tn::precision::fp32{}}, choice{tn::precision::fp32{.tf32 = true}, ".tf32 = true"}, choice{tn::precision::bf16{}},
       choice{tn::precision::bf16{.emulated = true}, ".emulated = true"}, choice{tn::precision::fp16{}},
       choice{tn::precision::fp16{.emulated = true}, ".emulated = true"}, choice{tn::precision::native{}});
 }

@@ -35,18 +35,18 @@ inline at::Tensor rmsnorm(at::Tensor const& x, at::Tensor const& w, double eps) 
 inline at::Tensor rotate(at::Tensor const& x, at::Tensor const& position, double theta) {  // x: [rows, heads, dim]
   auto const half = x.size(-1) / 2;
   auto const frequency =
-      at::arange(0, half, at::kDouble).mul(-2.0 / double(x.size(-1))).mul(std::log(theta)).exp().to(x.scalar_type());
+      at::arange(0, half, x.options().dtype(at::kDouble).requires_grad(false)).mul(-2.0 / double(x.size(-1))).mul(std::log(theta)).exp().to(x.scalar_type());
   auto const angle = (position.to(x.scalar_type()).unsqueeze(1) * frequency.unsqueeze(0)).unsqueeze(1);
   auto const a = x.slice(-1, 0, half), b = x.slice(-1, half);
   return at::cat(std::vector<at::Tensor>{a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
 }
 
-/// Logits [samples * sequence, vocab]. int64 tokens/positions, document_start as in tenon::nn::micro_batch.
+/// Logits [samples * sequence, vocab]. int64 tokens/positions, document_start as in tenon::nn::micro_batch; all on one device.
 inline at::Tensor logits(parameters const& p, shape const& s, at::Tensor const& tokens, at::Tensor const& positions,
                          at::Tensor const& document_start, std::int64_t samples, std::int64_t sequence) {
   auto x = at::embedding(p.at("model.embed_tokens.weight"), tokens);
   auto const hidden = x.size(-1), dim = hidden / s.heads;
-  auto const row = at::arange(sequence, at::kLong);
+  auto const row = at::arange(sequence, tokens.options());
   auto const start = document_start.view({samples, sequence, 1});
   auto const seen = (row.view({1, 1, sequence}) <= row.view({1, sequence, 1})) & (row.view({1, 1, sequence}) >= start);
   for (int l = 0; l < s.layers; ++l) {

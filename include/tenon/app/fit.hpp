@@ -19,7 +19,7 @@ namespace tenon::app {
 /// One choice of what selects code, as a recipe says it.
 struct code_choice {
   std::string precision, memory;  ///< as C++ writes them after tenon::
-  tenon::dtype compute = dtype::fp32, moment = dtype::fp32;
+  tenon::dtype product = dtype::fp32, moment = dtype::fp32;
   int every = 0;        ///< blocks of a recomputed segment; 0: everything is kept
   bool scaled = false;  ///< needs a loss scale
 };
@@ -75,6 +75,8 @@ std::string precision_text(Precision const& p) {
   std::string text = "precision::" + std::string(Precision::kind);
   if constexpr (requires { p.emulated; })
     if (p.emulated) return text + "{.emulated = true}";
+  if constexpr (requires { p.tf32; })
+    if (p.tf32) return text + "{.tf32 = true}";
   return text + "{}";
 }
 
@@ -96,7 +98,7 @@ void judge(found& all, fit_question const& q, dtype moment) {
   std::size_t const choice = all.choices.size();
   all.choices.push_back({.precision = precision_text(V.precision),
                          .memory = every == 0 ? "memory::keep{}" : "memory::recompute{.every = " + std::to_string(every) + "}",
-                         .compute = resolved_precision_t<decltype(V)>::compute,
+                         .product = dtypes_of(V).product(),
                          .moment = moment,
                          .every = every,
                          .scaled = scaled});

@@ -14,7 +14,7 @@ inline std::string padded(std::string text, std::size_t width, bool left = false
 
 /// "bf16, recompute 2", and "bf16 moments" where these are not fp32, of a choice.
 inline std::string name_of_choice(code_choice const& c) {
-  return std::string(name_of(c.compute)) + ", " + (c.every == 0 ? "keep" : "recompute " + std::to_string(c.every)) +
+  return std::string(name_of(c.product)) + ", " + (c.every == 0 ? "keep" : "recompute " + std::to_string(c.every)) +
          (c.moment == dtype::fp32 ? "" : ", " + std::string(name_of(c.moment)) + " moments");
 }
 
@@ -28,7 +28,7 @@ inline std::string best_text(found const& all, std::size_t count) {
     text += padded(std::to_string(i + 1), 4) + padded(seconds_text(seconds), 15) +
             padded(seconds > 0 ? observe::grouped(std::int64_t(double(c.plan.tokens_per_step) / seconds)) : "?", 11) +
             padded(observe::bytes_text(std::uint64_t(c.plan.total())), 17) + "  " +
-            padded(std::string(name_of(code.compute)), 9, true) + "  " +
+            padded(std::string(name_of(code.product)), 9, true) + "  " +
             padded(std::string(name_of(code.moment)), 7, true) + "  " +
             padded(code.every == 0 ? "keep" : "recompute " + std::to_string(code.every), 12, true) +
             padded(std::to_string(c.numbers.micro), 7) + padded(std::to_string(c.numbers.ranks), 7) + "\n";
@@ -46,9 +46,9 @@ inline std::string reason(found const& all, candidate const& c, target_facts con
                                      : observe::fixed_point(ratio, 1) + " times as long";
   std::string why;
   auto const add = [&](std::string const& clause) { why += (why.empty() ? ": " : "; ") + clause; };
-  if (f.rate(mine.compute) < f.rate(its.compute))
-    add(observe::grouped(std::int64_t(f.rate(mine.compute))) + " rather than " +
-        observe::grouped(std::int64_t(f.rate(its.compute))) + " GFLOP/s");
+  if (f.rate(mine.product) < f.rate(its.product))
+    add(observe::grouped(std::int64_t(f.rate(mine.product))) + " rather than " +
+        observe::grouped(std::int64_t(f.rate(its.product))) + " GFLOP/s");
   if (mine.every > 0 && its.every == 0) add("every block runs forward twice");
   if (c.numbers.micro < best.numbers.micro) {
     add("at most " + std::to_string(c.numbers.micro) + " at a time fit, not " + std::to_string(best.numbers.micro));
@@ -67,7 +67,7 @@ inline std::string losers_text(found const& all, target_facts const& f) {
   auto const& best = all.choices[all.fitting.front().choice];
   for (auto const& small : all.smallest) {
     auto const& code = all.choices[small.choice];
-    if (code.moment != best.moment && (code.compute != best.compute || code.every != best.every)) continue;
+    if (code.moment != best.moment && (code.product != best.product || code.every != best.every)) continue;
     auto const mine = std::find_if(all.fitting.begin(), all.fitting.end(),
                                    [&](candidate const& c) { return c.choice == small.choice; });
     if (mine == all.fitting.begin() && mine != all.fitting.end()) continue;

@@ -108,7 +108,7 @@ int plan_main(int argc, char const* const* argv, recipe_source const&) {
                   std::to_string(n.micro) + " * " + std::to_string(n.ranks) +
                   ", so the ranks' shares of a step would differ; choose another number of ranks");
     auto f = R.target.facts();
-    if (s.rate > 0) f.fp32 = f.bf16 = f.fp16 = s.rate;
+    if (s.rate > 0) f.fp32 = f.bf16 = f.fp16 = f.tf32 = s.rate;
     auto const p = make_plan<R>(n, f);
     auto const source = s.rate > 0 ? observe::grouped(std::int64_t(s.rate)) + " GFLOP/s as stated" : std::string();
     std::fputs(

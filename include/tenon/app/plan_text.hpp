@@ -31,7 +31,7 @@ std::string recipe_text(Recipe const& r, steps total) {
   };
   all += "\ndtypes      " + dtype("weights", d.parameter) + dtype("compute", d.compute) + dtype("master", d.master) +
          dtype("moments", d.moment) + dtype("gradients", d.gradient) + dtype("reduction", d.reduce) +
-         dtype("logits", d.logits) + (r.target.facts().device == device_kind::cuda && d.compute == tenon::dtype::fp32 ? "products fp32 (not TF32)" : "") + "\n";
+         dtype("logits", d.logits) + (r.target.facts().device == device_kind::cuda ? "products " + std::string(name_of(d.product())) : "") + "\n";
   if (!decltype(Recipe::data)::resumes_exactly)
     all += "resume      not exact: the source is read in sequence, and goes on with what comes next\n";
   if (total.count > 0) {
@@ -86,8 +86,8 @@ int team_of(Recipe const& r, int threads) {
 
 /// Where the rates come from that a time is computed with, such as "989,000 GFLOP/s and 4,800 GB/s as published".
 template <class Target>
-std::string rates_text(Target const&, target_facts const& f, dtype compute) {
-  std::string text = observe::grouped(std::int64_t(f.rate(compute))) + " GFLOP/s";
+std::string rates_text(Target const&, target_facts const& f, dtype product) {
+  std::string text = observe::grouped(std::int64_t(f.rate(product))) + " GFLOP/s";
   if (f.bandwidth > 0) text += " and " + observe::grouped(std::int64_t(f.bandwidth)) + " GB/s";
   if constexpr (std::is_same_v<Target, target::native>)
     return text + (TENON_NATIVE_MEASURED ? " as measured on this machine" : ", assumed until ./tenon doctor measures");
@@ -109,7 +109,6 @@ template <class Recipe>
 std::string needs_text(Recipe const& r, run_plan const& p, plan_numbers const& n, target_facts const& f,
                        std::string source = {}) {
   using observe::bytes_text, observe::grouped;
-  auto const compute = resolved_precision_t<Recipe>::compute;
   std::string all = "\nmemory" + (n.ranks > 1 ? " of each of " + grouped(n.ranks) + " ranks" : std::string()) + "\n";
   all += parts_text(p) + "  of " + bytes_text(std::uint64_t(p.memory)) +
          " on the target, a tenth of them left free: " + (p.fits ? "fits" : remedy(p)) + "\n";
@@ -124,7 +123,7 @@ std::string needs_text(Recipe const& r, run_plan const& p, plan_numbers const& n
            " at its peak, with the program and its libraries\n";
   if (p.reduced_bytes > 0) all += "exchange    " + bytes_text(std::uint64_t(p.reduced_bytes)) + " a step and rank\n";
   if (p.seconds_per_step > 0) {
-    if (source.empty()) source = rates_text(r.target, f, compute);
+    if (source.empty()) source = rates_text(r.target, f, dtypes_of(r).product());
     all += "time        at least " + seconds_text(p.seconds_per_step) + " a step, " +
            grouped(std::int64_t(double(p.tokens_per_step) / p.seconds_per_step)) + " tokens/s";
     if (p.steps > 0)

@@ -83,7 +83,7 @@ void describe_in_manifest(checkpoint::manifest& m, Trainer& t) {
   m.dtypes = {{"parameter", std::string(name_of(plan.parameter))}, {"compute", std::string(name_of(plan.compute))},
               {"gradient", std::string(name_of(plan.gradient))},   {"reduce", std::string(name_of(plan.reduce))},
               {"master", std::string(name_of(plan.master))},       {"moment", std::string(name_of(plan.moment))},
-              {"logits", std::string(name_of(plan.logits))}};
+              {"logits", std::string(name_of(plan.logits))},       {"product", std::string(name_of(plan.product()))}};
 }
 
 /// Writes a small file whole: to a temporary name, then renamed.

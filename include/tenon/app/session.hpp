@@ -131,7 +131,7 @@ class session {
     r.skipped = s.skipped;
     r.tokens_per_second = double(s.count) / took;
     double peak = double(TENON_NATIVE_GFLOPS);  // as measured; of a GPU, as published
-    if constexpr (train::on_a_device<Trainer>) peak = t.recipe().target.facts().rate(Trainer::precision::compute);
+    if constexpr (train::on_a_device<Trainer>) peak = t.recipe().target.facts().rate(dtypes_of(t.recipe()).product());
     if (facts_.step_flops > 0 && peak > 0) r.share_of_peak = double(facts_.step_flops) / took / (peak * 1e9);
     r.seconds_left = mean * double(t.total().count - p.step);
     if (batch.at.stage != stage_) {

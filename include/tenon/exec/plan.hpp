@@ -74,10 +74,11 @@ constexpr bool fits_into(std::int64_t bytes, std::int64_t memory) { return bytes
 /// (tests/programs/plan_proof.cpp prints it). A CUDA context's is not known: 0.
 constexpr std::int64_t program_bytes_on(device_kind d) { return d == device_kind::cpu ? 115'000'000 : 0; }
 
-/// The rates of a target for a compute dtype. On a CPU attention adds and multiplies in fp32, whatever the dtype.
-constexpr exec::count::rates rates_of(target_facts const& f, dtype compute) {
-  return {.products = f.rate(compute) * 1e9,
-          .attention = f.rate(f.device == device_kind::cpu ? dtype::fp32 : compute) * 1e9,
+/// The rates of a target for what products multiply. Attention multiplies in fp32 on a CPU, whatever the dtype, and where
+/// products are TF32.
+constexpr exec::count::rates rates_of(target_facts const& f, dtype product) {
+  return {.products = f.rate(product) * 1e9,
+          .attention = f.rate(f.device == device_kind::cpu || product == dtype::tf32 ? dtype::fp32 : product) * 1e9,
           .bandwidth = f.bandwidth * 1e9};
 }
 
@@ -107,12 +108,12 @@ template <class Model>
 inline constexpr bool on_gpu = requires { requires Model::cuda_layers; };
 
 /// The plan of a model in a compute type, with an optimizer of so many moments in the format `moment`, for numbers known
-/// when it is called.
+/// when it is called. `product`: what products multiply, at whose rate a step is timed.
 template <class Model, class Compute, int Moments, class Training = nn::train_all>
-constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype compute, dtype moment = dtype::fp32) {
+constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype product, dtype moment = dtype::fp32) {
   using activations = exec::activations<Model, Compute>;
   std::int64_t const rows = n.micro * n.sequence;
-  auto const counted = exec::count::forward_backward<Model, Compute, Training>(n.micro, n.sequence, rates_of(f, compute));
+  auto const counted = exec::count::forward_backward<Model, Compute, Training>(n.micro, n.sequence, rates_of(f, product));
   auto const forward = exec::count::evaluate<Model, Compute, Training>(n.micro, n.sequence);
   run_plan p;
   std::int64_t trained = 0;  // elements, padding included
@@ -133,8 +134,8 @@ constexpr run_plan plan_of(plan_numbers const& n, target_facts const& f, dtype c
   p.activation_bytes = activations::bytes(rows, n.members, n.sequence);
   if constexpr (on_gpu<Model> && !Training::splits)
     if (f.device == device_kind::cuda)
-      p.activation_bytes = exec::cuda::arena_bytes<Model, Compute, Moments>(rows, p.micro_batches) - p.master_bytes -
-                           p.gradient_bytes - trained * 4 * Moments - p.copy_bytes;
+      p.activation_bytes = exec::cuda::arena_bytes<Model, Compute, Moments>(rows, p.micro_batches, size_of(moment)) -
+                           p.master_bytes - p.gradient_bytes - p.moment_bytes - p.copy_bytes;
   p.logits_bytes = logits_bytes_of(typename activations::saved_type{});
   p.saved_bytes = nn::activation_bytes<typename activations::saved_type>(rows, n.members) - p.logits_bytes;
   p.scratch_bytes = nn::activation_bytes<typename activations::scratch_type>(rows, n.members);
@@ -160,7 +161,7 @@ template <auto const& R>
 constexpr run_plan make_plan(plan_numbers const& n, target_facts const& f = R.target.facts(),
                              dtype moment = dtypes_of(R).moment) {
   return plan_of<models::of_recipe<R>, models::compute_of<R>, std::remove_cvref_t<decltype(R.optimizer)>::moments,
-                 models::training_of<R>>(n, f, resolved_precision_t<decltype(R)>::compute, moment);
+                 models::training_of<R>>(n, f, dtypes_of(R).product(), moment);
 }
 
 /// The plan of a recipe with its own numbers, for a team of `members`.

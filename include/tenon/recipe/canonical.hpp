@@ -156,17 +156,12 @@ constexpr void write_fields(Sink& sink, path const& at, T const& value) {
 template <digest D, class Sink, class Recipe>
 constexpr void write_recipe(Sink& sink, Recipe const& r) {
   sink("tenon recipe 1 "), write(sink, D), sink("\n");
-  for_each_axis(r, [&](auto tag, auto const& policy) {
+  for_each_axis(r, [&](auto tag, auto const& given) {
     using axis_type = decltype(tag);
+    auto const policy = as_meant<Recipe>(given);
     using policy_type = std::remove_cvref_t<decltype(policy)>;
-    if constexpr (!is_leaf<policy_type> && axis_type::choice == D) {
-      sink(axis_type::name), sink(" = ");
-      if constexpr (std::same_as<policy_type, precision::native>)
-        sink(resolved_precision_t<Recipe>::kind);
-      else
-        sink(policy_type::kind);
-      sink("\n");
-    }
+    if constexpr (!is_leaf<policy_type> && axis_type::choice == D)
+      sink(axis_type::name), sink(" = "), sink(policy_type::kind), sink("\n");
     write_fields<D>(sink, path{nullptr, axis_type::name}, policy);
   });
 }

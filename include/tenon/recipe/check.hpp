@@ -12,6 +12,7 @@
 #include "tenon/recipe/rules/curriculum.hpp"
 #include "tenon/recipe/rules/data.hpp"
 #include "tenon/recipe/rules/experts.hpp"
+#include "tenon/recipe/rules/gpu.hpp"
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
@@ -34,7 +35,7 @@ auto in_layer(list<Rules...>)
 
 /// Every rule about policies whose contracts hold.
 using recipe_rules = decltype(model_rules{} + expert_rules{} + rope_rules{} + batch_rules{} + precision_rules{} + schedule_rules{} + optimizer_rules{} +
-                              curriculum_rules{} + data_rules{} + run_rules{} + parallel_rules{} + trainable_rules{});
+                              curriculum_rules{} + data_rules{} + run_rules{} + parallel_rules{} + trainable_rules{} + gpu_rules{});
 
 /// The same in the order in which they are tried: shape, then numbers. The first that does not hold speaks.
 using number_rules = decltype(in_layer<layer::shape>(recipe_rules{}) + in_layer<layer::numbers>(recipe_rules{}));

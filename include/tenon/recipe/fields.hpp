@@ -85,15 +85,13 @@ struct field_entry {
 template <class Recipe>
 std::vector<field_entry> list_fields(Recipe const& r) {
   std::vector<field_entry> list;
-  for_each_axis(r, [&](auto tag, auto const& policy) {
+  for_each_axis(r, [&](auto tag, auto const& given) {
     using axis_type = decltype(tag);
+    auto const policy = as_meant<Recipe>(given);
     using policy_type = std::remove_cvref_t<decltype(policy)>;
     std::string const path(axis_type::name);
-    if constexpr (!is_leaf<policy_type>) {
-      std::string_view kind = policy_type::kind;
-      if constexpr (std::same_as<policy_type, precision::native>) kind = resolved_precision_t<Recipe>::kind;
-      list.push_back({path, std::string(kind), field_class::fixed, axis_type::choice, true});
-    }
+    if constexpr (!is_leaf<policy_type>)
+      list.push_back({path, std::string(policy_type::kind), field_class::fixed, axis_type::choice, true});
     auto add = [&](std::string const& p, auto const& member) {
       using traits = field_traits<std::remove_cvref_t<decltype(member)>>;
       typename traits::value_type const value = member;
@@ -134,6 +132,8 @@ void set_field(Recipe& r, std::string_view path, std::string_view written) {
     if (f.choice && f.path == path)
       throw error(f.path + " is compiled in (it is " + f.value +
                   "): a policy selects code, so choose another one in the recipe and build again");
+    if (!f.choice && f.path == path)
+      throw error(f.path + " is compiled in (it is " + f.value + "): it selects code, so change it in the recipe and build again");
     if (!f.choice) all.push_back(f.path);
   }
   std::string const near = nearest(path, all);

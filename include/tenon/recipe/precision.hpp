@@ -17,6 +17,9 @@ struct dtype_plan {
   dtype master = dtype::fp32;     ///< the copy that the optimizer updates
   dtype moment = dtype::fp32;     ///< optimizer state
   dtype logits = dtype::fp32;     ///< input of the loss
+  bool tf32 = false;              ///< a GPU's products round their fp32 operands to TF32
+  /// What products multiply; they add in fp32.
+  constexpr dtype product() const { return tf32 ? dtype::tf32 : compute; }
   friend constexpr bool operator==(dtype_plan const&, dtype_plan const&) = default;
 };
 
@@ -30,6 +33,7 @@ struct fp32 {
   static constexpr std::string_view kind = "fp32";
   static constexpr dtype compute = dtype::fp32;
   static constexpr dtype_plan plan{};
+  fixed<bool, digest::layout> tf32 = false;  ///< on a GPU, let products round their operands to TF32: 10 bits behind the point, several times as fast
 };
 
 /// Layers in bfloat16; gradients, master weights, moments, reduction and logits in fp32.
@@ -76,6 +80,15 @@ struct resolved_precision {
 template <class Recipe>
 using resolved_precision_t = typename resolved_precision<std::remove_cvref_t<Recipe>>::type;
 
+/// A policy of a recipe, or where it is precision::native, what that means.
+template <class Recipe, class Policy>
+constexpr auto as_meant(Policy const& p) {
+  if constexpr (std::is_same_v<Policy, precision::native>)
+    return resolved_precision_t<Recipe>{};
+  else
+    return p;
+}
+
 /// The format that an optimizer policy names for its moments; that of the precision's plan where it names none.
 template <class Optimizer>
 constexpr dtype moment_of(Optimizer const& o, dtype_plan const& plan) {
@@ -85,11 +98,13 @@ constexpr dtype moment_of(Optimizer const& o, dtype_plan const& plan) {
     return plan.moment;
 }
 
-/// The dtype of every kind of buffer of a recipe: its precision's plan, with the moments that its optimizer names.
+/// The dtype of every kind of buffer of a recipe: its precision's plan, with the moments that its optimizer names and
+/// with what its precision lets products round.
 template <class Recipe>
 constexpr dtype_plan dtypes_of(Recipe const& r) {
   dtype_plan plan = resolved_precision_t<Recipe>::plan;
   plan.moment = moment_of(r.optimizer, plan);
+  if constexpr (requires { r.precision.tf32; }) plan.tf32 = r.precision.tf32;
   return plan;
 }
 

@@ -40,6 +40,7 @@ struct target_facts {
   double bandwidth = 0;  ///< of its memory, GB/s; 0: not known
   double link = 0;       ///< to the other devices of its machine, GB/s in one direction; 0: not known
   double fp8 = 0;        ///< E4M3 operands
+  double tf32 = 0;       ///< fp32 operands, rounded
 
   /// The rate in this format, GFLOP/s; that of fp32 where the format is emulated.
   constexpr double rate(dtype t) const {
@@ -51,7 +52,7 @@ struct target_facts {
 
  private:
   constexpr double own_rate(dtype t) const {
-    return t == dtype::fp32 ? fp32 : t == dtype::bf16 ? bf16 : t == dtype::fp16 ? fp16 : fp8;
+    return t == dtype::fp32 ? fp32 : t == dtype::bf16 ? bf16 : t == dtype::fp16 ? fp16 : t == dtype::fp8 ? fp8 : tf32;
   }
 };
 
@@ -85,63 +86,63 @@ struct cpu {
   constexpr target_facts facts() const { return {device_kind::cpu, memory.get(), 50, 0, 0}; }
 };
 
-/// NVIDIA H100 SXM: 80 GB at 3,350 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H100
+/// NVIDIA H100 SXM: 80 GB at 3,350 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 494.5 TF32, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H100
 /// Tensor Core GPU datasheet, 2023).
 struct h100 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h100";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3, 3350, 450, 1979e3};
+    return {device_kind::cuda, bytes{80'000'000'000}, 67e3, 989e3, 989e3, 3350, 450, 1979e3, 494.5e3};
   }
 };
 
-/// NVIDIA H200 SXM: 141 GB at 4,800 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H200
+/// NVIDIA H200 SXM: 141 GB at 4,800 GB/s; 67 TFLOP/s fp32, 989 bf16 and fp16, 494.5 TF32, 1,979 fp8; NVLink 900 GB/s both ways (NVIDIA H200
 /// Tensor Core GPU datasheet, 2024).
 struct h200 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "h200";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3, 4800, 450, 1979e3};
+    return {device_kind::cuda, bytes{141'000'000'000}, 67e3, 989e3, 989e3, 4800, 450, 1979e3, 494.5e3};
   }
 };
 
-/// NVIDIA B200 in a DGX or HGX B200: 180 GB at 8,000 GB/s; 75 TFLOP/s fp32, 2,250 bf16 and fp16, 4,500 fp8; NVLink 1,800 GB/s both
-/// ways (NVIDIA DGX B200 and HGX B200 datasheets, 2024; an eighth of the machine's figures, halved where these are with
+/// NVIDIA B200 in a DGX or HGX B200: 180 GB at 8,000 GB/s; 75 TFLOP/s fp32, 2,250 bf16 and fp16, 1,125 TF32, 4,500 fp8; NVLink
+/// 1,800 GB/s both ways (NVIDIA DGX B200 and HGX B200 datasheets, 2024; an eighth of the machine's figures, halved where these are with
 /// sparsity).
 struct b200 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "b200";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{180'000'000'000}, 75e3, 2250e3, 2250e3, 8000, 900, 4500e3};
+    return {device_kind::cuda, bytes{180'000'000'000}, 75e3, 2250e3, 2250e3, 8000, 900, 4500e3, 1125e3};
   }
 };
 
-/// NVIDIA A100 80GB SXM: 80 GB at 2,039 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16; NVLink 600 GB/s both ways (NVIDIA
+/// NVIDIA A100 80GB SXM: 80 GB at 2,039 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16, 156 TF32; NVLink 600 GB/s both ways (NVIDIA
 /// A100 Tensor Core GPU datasheet, 2021).
 struct a100_80 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "a100_80";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{80'000'000'000}, 19.5e3, 312e3, 312e3, 2039, 300};
+    return {device_kind::cuda, bytes{80'000'000'000}, 19.5e3, 312e3, 312e3, 2039, 300, 0, 156e3};
   }
 };
 
-/// NVIDIA A100 40GB SXM: 40 GB at 1,555 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16; NVLink 600 GB/s both ways (NVIDIA
+/// NVIDIA A100 40GB SXM: 40 GB at 1,555 GB/s; 19.5 TFLOP/s fp32, 312 bf16 and fp16, 156 TF32; NVLink 600 GB/s both ways (NVIDIA
 /// A100 Tensor Core GPU datasheet, 2020).
 struct a100_40 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "a100_40";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{40'000'000'000}, 19.5e3, 312e3, 312e3, 1555, 300};
+    return {device_kind::cuda, bytes{40'000'000'000}, 19.5e3, 312e3, 312e3, 1555, 300, 0, 156e3};
   }
 };
 
-/// NVIDIA V100 SXM2 32GB: 32 GB at 900 GB/s; 15.7 TFLOP/s fp32, 125 fp16; no bf16; NVLink 300 GB/s both ways (NVIDIA
+/// NVIDIA V100 SXM2 32GB: 32 GB at 900 GB/s; 15.7 TFLOP/s fp32, 125 fp16; no bf16, no TF32; NVLink 300 GB/s both ways (NVIDIA
 /// V100 datasheet, 2020).
 struct v100 {
   using axis = tenon::axis::target;
@@ -152,25 +153,25 @@ struct v100 {
   }
 };
 
-/// NVIDIA L40S: 48 GB at 864 GB/s; 91.6 TFLOP/s fp32, 362 bf16 and fp16, 733 fp8; PCIe 4.0 x16, 64 GB/s both ways (NVIDIA L40S
+/// NVIDIA L40S: 48 GB at 864 GB/s; 91.6 TFLOP/s fp32, 362 bf16 and fp16, 183 TF32, 733 fp8; PCIe 4.0 x16, 64 GB/s both ways (NVIDIA L40S
 /// datasheet, 2023).
 struct l40s {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "l40s";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{48'000'000'000}, 91.6e3, 362e3, 362e3, 864, 32, 733e3};
+    return {device_kind::cuda, bytes{48'000'000'000}, 91.6e3, 362e3, 362e3, 864, 32, 733e3, 183e3};
   }
 };
 
-/// NVIDIA GeForce RTX 4090: 24 GB at 1,008 GB/s; 82.6 TFLOP/s fp32, 165.2 bf16 and fp16 and 330.3 fp8 with sums in fp32; PCIe 4.0
+/// NVIDIA GeForce RTX 4090: 24 GB at 1,008 GB/s; 82.6 TFLOP/s fp32 and TF32, 165.2 bf16 and fp16 and 330.3 fp8 with sums in fp32; PCIe 4.0
 /// x16, 64 GB/s both ways (NVIDIA Ada GPU Architecture whitepaper, 2022, appendix A).
 struct rtx_4090 {
   using axis = tenon::axis::target;
   static constexpr std::string_view kind = "rtx_4090";
   static constexpr bool native_bf16 = true, native_fp16 = true;
   constexpr target_facts facts() const {
-    return {device_kind::cuda, bytes{24'000'000'000}, 82.6e3, 165.2e3, 165.2e3, 1008, 32, 330.3e3};
+    return {device_kind::cuda, bytes{24'000'000'000}, 82.6e3, 165.2e3, 165.2e3, 1008, 32, 330.3e3, 82.6e3};
   }
 };
 

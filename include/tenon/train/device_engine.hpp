@@ -12,7 +12,7 @@
 
 namespace tenon::train {
 
-/// The rules of an optimizer policy as the device's update reads them; a policy without an overload has none there.
+/// The rules of an optimizer policy as the device's update reads them (others are refused: rules::optimizer_on_gpu).
 inline exec::cuda::step_rules device_rules(optimizer::adamw const& p) {
   exec::cuda::step_rules r;
   r.beta1 = p.beta1, r.beta2 = p.beta2, r.epsilon = p.epsilon, r.weight_decay = p.weight_decay, r.clip = p.clip;
@@ -24,11 +24,6 @@ inline exec::cuda::step_rules device_rules(optimizer::sgd const& p) {
   r.momentum = p.momentum, r.nesterov = p.nesterov ? 1 : 0, r.weight_decay = p.weight_decay, r.clip = p.clip;
   return r;
 }
-template <class Policy>
-concept updates_on_device = requires(Policy const& p) {
-  device_rules(p);
-};
-
 /// What becomes of each 16 parameters, from the same regions that the CPU's update walks.
 inline std::vector<std::uint8_t> granules_of(std::vector<nn::parameter_place> const& places, std::int64_t total) {
   using namespace exec::cuda;
@@ -50,14 +45,15 @@ inline int device_of_process() {
 /// A model of static layers that is trained on a GPU: what `static_engine` is on the CPU. Parameters and moments live on
 /// the device; the host has a mirror of them, which checkpoints, import and generation read. `bring_home` makes the mirror
 /// true, `refresh_copy` sends it.
-template <class Model, class Compute, class Optimizer, class Attention = exec::cuda::own_attention>
+/// `Moment`: what the optimizer keeps its moments as.
+template <class Model, class Compute, class Optimizer, class Attention = exec::cuda::own_attention, class Moment = float>
 class device_engine {
  public:
   using model = Model;
   using compute = Compute;
   static constexpr bool on_device = true;
   static constexpr int moments = Optimizer::moments;
-  using device_type = exec::cuda::device<Model, Compute, moments, Attention>;
+  using device_type = exec::cuda::device<Model, Compute, moments, Attention, Moment>;
 
   device_engine(int index, std::int64_t samples, std::int64_t sequence, std::int64_t micro_batches, nn::rotation const& turn,
                 exec::cuda::step_rules const& rules)
@@ -79,7 +75,7 @@ class device_engine {
   /// Where the host's side of the optimizer's and the scaler's state is. Once, by the trainer.
   template <class State>
   void attach(State& state, optim::loss_scale* scaler) {
-    for (std::size_t m = 0; m < moments; ++m) mirror_[m] = state.moments[m].template as<float>();
+    for (std::size_t m = 0; m < moments; ++m) mirror_[m] = state.moments.at(m);
     updates_ = &state.updates, scaler_ = scaler;
     refresh_copy();
   }
@@ -88,7 +84,7 @@ class device_engine {
     exec::cuda::step_numbers n;
     n.updates = *updates_;
     if (scaler_ != nullptr) n.scale = scaler_->scale, n.good_steps = scaler_->good_steps, n.skipped = scaler_->skipped;
-    std::array<float const*, moments> from{};
+    std::array<Moment const*, moments> from{};
     for (std::size_t m = 0; m < moments; ++m) from[m] = mirror_[m];
     device_.load(host_.master(), from, n);
   }
@@ -104,7 +100,7 @@ class device_engine {
   std::vector<nn::parameter_place> places_;
   exec::parameter_store<Model, Compute> host_;
   device_type device_;
-  std::array<float*, moments> mirror_{};
+  std::array<Moment*, moments> mirror_{};
   std::int64_t* updates_ = nullptr;
   optim::loss_scale* scaler_ = nullptr;
 };

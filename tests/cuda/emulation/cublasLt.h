@@ -6,7 +6,7 @@
 enum cublasStatus_t : int { CUBLAS_STATUS_SUCCESS = 0, CUBLAS_STATUS_INVALID_VALUE = 7, CUBLAS_STATUS_NOT_SUPPORTED = 15 };
 enum cudaDataType_t { CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF };
 enum cublasOperation_t { CUBLAS_OP_N, CUBLAS_OP_T };
-enum cublasComputeType_t { CUBLAS_COMPUTE_32F };
+enum cublasComputeType_t { CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32 };
 struct emulated_product {
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
@@ -78,11 +78,24 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
   if (n < 1 || !emulated_sizes(*a, d->a, out->rows, k) || !emulated_sizes(*b, d->b, k, out->cols) || c->rows != out->rows ||
       a->type != b->type || (w->reductions & 1u) != 0)
     return CUBLAS_STATUS_INVALID_VALUE;
+  if (d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a->type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   return found->algo.alignment = w->alignment, *count = 1, CUBLAS_STATUS_SUCCESS;
 }
-inline double emulated_element(void const* p, emulated_matrix const& m, cublasOperation_t o, std::uint64_t i, std::uint64_t j) {
+/// TF32 has fp32's exponent and 10 bits behind the point; to nearest, as cvt.rna.tf32.f32 (PTX ISA) rounds.
+inline float emulated_tf32(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0x1000u) & ~0x1fffu;
+  std::memcpy(&x, &bits, 4);
+  return x;
+}
+inline double emulated_element(void const* p, emulated_matrix const& m, cublasOperation_t o, std::uint64_t i, std::uint64_t j,
+                               cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
   auto const at = o == CUBLAS_OP_N ? i + j * std::uint64_t(m.ld) : j + i * std::uint64_t(m.ld);
-  if (m.type == CUDA_R_32F) return double(static_cast<float const*>(p)[at]);
+  if (m.type == CUDA_R_32F) {
+    float const x = static_cast<float const*>(p)[at];
+    return double(compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? emulated_tf32(x) : x);
+  }
   if (m.type == CUDA_R_16BF) return double(tenon::nn::widen(static_cast<tenon::nn::bf16 const*>(p)[at]));
   return double(tenon::nn::widen(static_cast<tenon::nn::fp16 const*>(p)[at]));
 }
@@ -98,7 +111,7 @@ inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, v
     for (std::uint64_t j = 0; j < lo.cols; ++j)
       for (std::uint64_t i = 0; i < lo.rows; ++i) {
         double sum = 0;
-        for (std::uint64_t k = 0; k < depth; ++k) sum += emulated_element(a, la, d.a, i, k) * emulated_element(b, lb, d.b, k, j);
+        for (std::uint64_t k = 0; k < depth; ++k) sum += emulated_element(a, la, d.a, i, k, d.compute) * emulated_element(b, lb, d.b, k, j, d.compute);
         float const value = float(one * sum + (add == 0 ? 0. : add * emulated_element(c, lc, CUBLAS_OP_N, i, j)));
         auto const at = i + j * std::uint64_t(lo.ld);
         if (lo.type == CUDA_R_32F)

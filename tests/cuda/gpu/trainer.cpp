@@ -1,11 +1,14 @@
-// Whole trainers, with --live: the program of a recipe for a GPU where there is none; where there is one, 200 steps beside the
-// CPU's, the plan's bytes, resume, evaluation. TENON_ON_GPU_PROGRAM is on_gpu.cpp, built.
+// Whole trainers, with --live: the program of a recipe for a GPU where there is none; where there is one, gradients beside
+// autograd's on the GPU, 200 steps beside the CPU's, the plan's bytes, graphs, memory, resume. TENON_ON_GPU_PROGRAM is
+// on_gpu.cpp, built.
+#include <ATen/Context.h>
 #include <sys/wait.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <map>
 
+#include "support/reference_model.hpp"
 #include "support/test.hpp"
 #include "tenon/exec/cuda/api.hpp"
 #include "tenon/tenon.hpp"
@@ -25,6 +28,10 @@ constexpr auto on_cpu = recipe(
 constexpr auto gpu_fp32 = on_cpu.replace(target::h200{});
 constexpr auto gpu_bf16 = gpu_fp32.replace(precision::bf16{});
 constexpr auto gpu_fp16 = gpu_fp32.replace(precision::fp16{});
+constexpr auto gpu_tf32 = gpu_fp32.replace(precision::fp32{.tf32 = true});
+constexpr auto gpu_narrow = gpu_bf16.edit([](auto& r) { r.optimizer.moment = dtype::bf16; });
+constexpr auto gpu_sgd = gpu_fp32.replace(optimizer::sgd{}).replace(schedule::constant{.peak = 3e-2});
+constexpr auto cpu_sgd = gpu_sgd.replace(target::cpu{.memory = 8_GiB});
 
 /// Text that can be learnt; documents that end inside rows.
 data::micro_batch batch_of(std::int64_t step) {
@@ -63,6 +70,57 @@ ended run_program(std::string const& command) {
   return e;
 }
 bool there_is_one() { return exec::cuda::device_count() > 0; }
+
+at::Tensor on(at::Device where, std::vector<std::int32_t> const& v) {
+  return at::from_blob(const_cast<std::int32_t*>(v.data()), {std::int64_t(v.size())}, at::kInt).to(at::kLong).to(where);
+}
+template <auto const& R>
+std::vector<float> gradients(trainer<R>& t) {
+  auto& engine = t.engine();
+  std::vector<float> all(std::size_t(engine.size()));
+  if constexpr (trainer<R>::on_device) {
+    exec::cuda::copy_to_host(engine.device().stream(), all.data(), engine.device().gradient(), engine.size() * 4);
+    exec::cuda::wait_for(engine.device().stream());
+  } else {
+    std::copy_n(engine.gradient(), all.size(), all.begin());
+  }
+  return all;
+}
+/// The first step's loss, and each parameter's gradient, beside LibTorch's autograd in fp64 on `where`: the largest
+/// difference, as a share of the norm.
+template <auto const& R>
+double apart_from_autograd(at::Device where) {
+  trainer<R> t(R, 1, 200_steps);
+  auto const batch = batch_of(0);
+  constexpr auto compute = trainer<R>::precision::compute;
+  constexpr auto format = compute == dtype::bf16 ? at::kBFloat16 : compute == dtype::fp16 ? at::kHalf : at::kFloat;
+  reference::parameters p;
+  for (auto const& place : t.engine().places()) {
+    auto const values = at::from_blob(t.engine().master() + place.offset, {place.rows, place.cols}, at::kFloat);
+    auto const held = values.to(format).to(at::kDouble).to(where);  // as the layers read it
+    p[place.name] = (place.rank == 1 ? held.view({place.cols}) : held).detach().requires_grad_(true);
+  }
+  double const scale = t.loss_scale();
+  auto const report = train::step(t, batch);
+  auto const& m = R.model;
+  auto const out = reference::logits(p, {m.layers, m.heads, m.kv(), m.tied, m.norm_eps, m.rope_theta}, on(where, batch.tokens),
+                                     on(where, batch.positions), on(where, batch.document_start), batch.samples, batch.sequence);
+  auto const loss = at::cross_entropy_loss(out, on(where, batch.targets), {}, /*reduction: sum*/ 2, -1) / double(batch.num_targets);
+  loss.backward();
+  double most = std::abs(loss.template item<double>() - double(report.loss)) / loss.template item<double>();
+  auto const have = gradients<R>(t);
+  for (auto const& place : t.engine().places()) {
+    auto const want = p.at(place.name).grad().to(at::kCPU).contiguous();
+    double off = 0, norm = 0;
+    for (std::int64_t i = 0; i < place.size(); ++i) {
+      double const w = want.template const_data_ptr<double>()[i], d = double(have[std::size_t(place.offset + i)]) / scale - w;
+      off += d * d, norm += w * w;
+    }
+    double const share = std::sqrt(off / norm);
+    if (!(share <= most)) most = share;  // a NaN stays
+  }
+  return most;
+}
 
 /// Largest difference of 200 losses.
 template <auto const& R>
@@ -107,6 +165,37 @@ TEST("a program for a GPU plans without one, and its launch is one sentence") {
   EXPECT(!std::filesystem::exists("no_run"));
 }
 
+TEST("the CPU's gradients are autograd's: what the next test compares with") {
+  EXPECT(apart_from_autograd<on_cpu>(at::kCPU) < 1e-5);
+}
+
+TEST("loss and gradients on a GPU are autograd's there, in each format" * doctest::skip(!there_is_one())) {
+  at::Device const where = at::hasCUDA() ? at::kCUDA : at::kCPU;  // a LibTorch without its CUDA part
+  EXPECT(apart_from_autograd<gpu_fp32>(where) < 2e-5);
+  EXPECT(apart_from_autograd<gpu_tf32>(where) < 5e-3);
+  EXPECT(apart_from_autograd<gpu_bf16>(where) < 3e-2);
+  EXPECT(apart_from_autograd<gpu_fp16>(where) < 5e-3);
+}
+
+TEST("a trainer's graph gives the bits of no graph, and no memory is taken after the first steps" * doctest::skip(!there_is_one())) {
+  auto const taken = [] {  // of the whole device: nobody else may work on it meanwhile
+    std::size_t free = 0, all = 0;
+    exec::cuda::check(cudaMemGetInfo(&free, &all), "asking for the memory");
+    return all - free;
+  };
+  trainer<gpu_bf16> with(gpu_bf16, 1, 200_steps), without(gpu_bf16, 1, 200_steps);
+  without.engine().device().allow_graphs(false);
+  auto const wanted = losses(without, 4);
+  auto have = losses(with, 3);
+  auto const before = taken();
+  have.push_back(losses(with, 1)[0]);
+  losses(with, 5);
+  EXPECT_EQ(taken(), before);
+  EXPECT(with.engine().device().replays());
+  EXPECT(!without.engine().device().replays());
+  EXPECT(have == wanted);
+}
+
 TEST("200 steps on a GPU are those of the CPU, in each format" * doctest::skip(!there_is_one())) {
   trainer<on_cpu> cpu(on_cpu, 2, 200_steps);
   auto const wanted = losses(cpu, 200);
@@ -114,6 +203,10 @@ TEST("200 steps on a GPU are those of the CPU, in each format" * doctest::skip(!
   EXPECT(apart<gpu_fp32>(wanted) < 2e-3);
   EXPECT(apart<gpu_bf16>(wanted) < 0.1);
   EXPECT(apart<gpu_fp16>(wanted) < 0.05);
+  EXPECT(apart<gpu_tf32>(wanted) < 0.05);
+  EXPECT(apart<gpu_narrow>(wanted) < 0.1);
+  trainer<cpu_sgd> sgd(cpu_sgd, 2, 200_steps);
+  EXPECT(apart<gpu_sgd>(losses(sgd, 200)) < 2e-3);
 }
 
 TEST("a resume on a GPU is bit-equal, and a run may come from the CPU" * doctest::skip(!there_is_one())) {

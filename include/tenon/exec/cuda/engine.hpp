@@ -14,8 +14,8 @@ namespace tenon::exec::cuda {
 /// stream and decides everything there: loss scale, clipping, whether to move. The host sends numbers and tokens ahead
 /// and reads reports behind; nobody waits inside a step. From the second step on it is one CUDA graph.
 ///
-/// `Moments`: of the optimizer. `Attention`: own_attention, or the library's.
-template <class Model, class Compute, int Moments, class Attention = own_attention>
+/// `Moments`: of the optimizer, each an array of `Moment` (float or nn::bf16). `Attention`: own_attention, or the library's.
+template <class Model, class Compute, int Moments, class Attention = own_attention, class Moment = float>
 class device {
  public:
   using executor = cuda::executor<Compute, Attention>;
@@ -33,13 +33,13 @@ class device {
         micro_batches_(micro_batches),
         rules_(rules),
         stream_(on(index)),
-        arena_(arena_bytes<Model, Compute, Moments>(samples * sequence, micro_batches)),
+        arena_(arena_bytes<Model, Compute, Moments>(samples * sequence, micro_batches, sizeof(Moment))),
         writer_(Model::vocab),
         sent_{pinned_memory(sent_bytes()), pinned_memory(sent_bytes())},
         reports_{pinned_memory(sizeof(step_numbers)), pinned_memory(sizeof(step_numbers))},
         free_{make_event(), make_event()},
         done_{make_event(), make_event()},
-        gemm_(lay_out()) {
+        gemm_(lay_out(), rules.tf32) {
     rotary_tables(turn);
     copy_to_device(stream(), map_, map.data(), std::int64_t(map.size()));
     step_numbers const start{};
@@ -51,7 +51,7 @@ class device {
   std::int64_t bytes() const { return arena_.bytes(); }
   float* master() const { return master_; }
   float* gradient() const { return gradient_; }
-  float* moment(int m) const { return moments_[std::size_t(m)]; }
+  Moment* moment(int m) const { return moments_[std::size_t(m)]; }
   device_store<Model, Compute> store() const { return {master_, gradient_, compute_}; }
   saved_type const& saved() const { return saved_; }
   bool replays() const { return bool(graph_); }
@@ -103,21 +103,21 @@ class device {
   }
 
   /// State from the host: master weights, moments, and the numbers that move (scale, good_steps, skipped, updates).
-  void load(float const* master, std::array<float const*, Moments> const& moments, step_numbers const& numbers) {
+  void load(float const* master, std::array<Moment const*, Moments> const& moments, step_numbers const& numbers) {
     wait_for(stream());
     copy_to_device(stream(), master_, master, size * 4);
     for (std::size_t m = 0; m < Moments; ++m)
-      if (moments[m] != nullptr) copy_to_device(stream(), moments_[m], moments[m], size * 4);
+      if (moments[m] != nullptr) copy_to_device(stream(), moments_[m], moments[m], size * std::int64_t(sizeof(Moment)));
     copy_to_device(stream(), numbers_, &numbers, sizeof numbers);
     if constexpr (!std::is_same_v<Compute, float>) refresh<Compute>(stream(), size, master_, compute_);
     wait_for(stream());
   }
   /// The same to the host.
-  step_numbers fetch(float* master, std::array<float*, Moments> const& moments) const {
+  step_numbers fetch(float* master, std::array<Moment*, Moments> const& moments) const {
     wait_for(stream());
     if (master != nullptr) copy_to_host(stream(), master, master_, size * 4);
     for (std::size_t m = 0; m < Moments; ++m)
-      if (moments[m] != nullptr) copy_to_host(stream(), moments[m], moments_[m], size * 4);
+      if (moments[m] != nullptr) copy_to_host(stream(), moments[m], moments_[m], size * std::int64_t(sizeof(Moment)));
     step_numbers numbers;
     copy_to_host(stream(), &numbers, numbers_, sizeof numbers);
     wait_for(stream());
@@ -148,7 +148,7 @@ class device {
     };
     auto const floats = [&] { return reinterpret_cast<float*>(take(size * 4)); };
     master_ = floats(), gradient_ = floats();
-    for (auto& m : moments_) m = floats();
+    for (auto& m : moments_) m = reinterpret_cast<Moment*>(take(size * std::int64_t(sizeof(Moment))));
     if constexpr (std::is_same_v<Compute, float>)
       compute_ = master_;
     else
@@ -221,8 +221,8 @@ class device {
     }
     sum_squares(stream(), size, map_, gradient_, squares_);
     decide(stream(), rules_, num_norm_chunks(size), squares_, tiles(), saved_.head.loss.data, numbers_);
-    update<Compute>(stream(), rules_, size, map_, numbers_, gradient_, master_, Moments > 0 ? moments_[0] : nullptr,
-                    Moments > 1 ? moments_[1] : nullptr, compute_);
+    update<Compute, Moment>(stream(), rules_, size, map_, numbers_, gradient_, master_, Moments > 0 ? moments_[0] : nullptr,
+                            Moments > 1 ? moments_[1] : nullptr, compute_);
   }
 
   std::int64_t samples_, sequence_, micro_batches_;
@@ -233,7 +233,7 @@ class device {
   std::array<pinned_memory, 2> sent_, reports_;
   std::array<owned_event, 2> free_, done_;
   float *master_ = nullptr, *gradient_ = nullptr, *cos_ = nullptr, *sin_ = nullptr;
-  std::array<float*, Moments> moments_{};
+  std::array<Moment*, Moments> moments_{};
   Compute* compute_ = nullptr;
   saved_type saved_{};
   typename Model::scratch scratch_{};

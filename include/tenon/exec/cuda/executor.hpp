@@ -110,7 +110,7 @@ class executor {
   template <int Heads, int KvHeads, class T, int N, int Kv>
   void attention(nn::micro_batch const& b, nn::rows<T, N> q, nn::rows<T, Kv> k, nn::rows<T, Kv> v, nn::rows<T, N> out,
                  nn::rows<float, Heads> log_sum_exp) const {
-    static_assert(N / Heads <= 256, "heads wider than 256 have no attention on a GPU");
+    static_assert(N / Heads <= 256, "the kernels of attention take heads of up to 256 channels");  // a recipe's rule says so
     // Forward only keeps no log-sum-exp; the kernel still writes it, into the room of the backward pass.
     float* const lse = log_sum_exp.data != nullptr ? log_sum_exp.data : room_->attention.delta;
     Attention::template forward<T>(stream_, shape<Heads, KvHeads, N>(b), extra_, b.document_start, q.data, k.data, v.data,

@@ -40,13 +40,13 @@ struct product_shape {
 };
 
 /// Makes each product's plan once, the first time that it is asked for (which is in the first step, before a graph is
-/// captured), and runs it. Sums are fp32 whatever the operands are, and fp32 operands are
-/// not rounded to TF32. Results are the same bits each time: no plan adds
-/// with atomics, and the library's choice depends on the shape and the device alone.
+/// captured), and runs it. Sums are fp32 whatever the operands are; fp32 operands are rounded to TF32 where that is asked for,
+/// and only there. Results are the same bits each time: no plan adds with atomics, and the library's choice depends on the
+/// shape and the device alone.
 class gemm {
  public:
-  /// `workspace`: gemm_workspace bytes of the device.
-  explicit gemm(void* workspace) : workspace_(workspace) {
+  /// `workspace`: gemm_workspace bytes of the device. `tf32`: round fp32 operands to TF32.
+  explicit gemm(void* workspace, bool tf32 = false) : workspace_(workspace), tf32_(tf32) {
     cublasLtHandle_t h = nullptr;
     check(cublasLtCreate(&h), "starting cuBLASLt");
     handle_.reset(h);
@@ -109,7 +109,8 @@ class gemm {
     auto p = std::make_unique<plan>();
     p->shape = s, p->in = in, p->result = result, p->alignment = alignment;
     cublasLtMatmulDesc_t d = nullptr;
-    check(cublasLtMatmulDescCreate(&d, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
+    check(cublasLtMatmulDescCreate(&d, tf32_ && in == CUDA_R_32F ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "describing a product");
     p->description.reset(d);
     set(d, CUBLASLT_MATMUL_DESC_TRANSA, s.right == op::none ? CUBLAS_OP_N : CUBLAS_OP_T);
     set(d, CUBLASLT_MATMUL_DESC_TRANSB, s.left == op::none ? CUBLAS_OP_N : CUBLAS_OP_T);
@@ -144,6 +145,7 @@ class gemm {
   handle<cublasLtHandle_t, &cublasLtDestroy> handle_;
   std::vector<std::unique_ptr<plan>> plans_;
   void* workspace_;
+  bool tf32_;
 };
 
 }  // namespace tenon::exec::cuda

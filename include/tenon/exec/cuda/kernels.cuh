@@ -104,16 +104,16 @@ void decide(stream s, step_rules const& r, std::int64_t chunks, double const* sq
                    double const* losses, step_numbers* numbers) {
   launch(s, "decision of a step", 1, block, (block / warp) * sizeof(double), decide_step, r, chunks, squares, tiles, losses, numbers);
 }
-template <class T>
+template <class T, class M>
 void update(stream s, step_rules const& r, std::int64_t size, std::uint8_t const* map, step_numbers const* numbers,
-            float const* gradient, float* master, float* first, float* second, T* copy) {
+            float const* gradient, float* master, M* first, M* second, T* copy) {
   auto const with = [&](auto* kernel) {
     launch(s, "update", detail::element_blocks(size), block, 0, kernel, r, size, map, numbers, gradient, master, first, second, copy);
   };
   if (r.rule == update_rule::adamw)
-    with(&update_elements<update_rule::adamw, format_of<T>>);
+    with(&update_elements<update_rule::adamw, format_of<T>, format_of<M>>);
   else
-    with(&update_elements<update_rule::sgd, format_of<T>>);
+    with(&update_elements<update_rule::sgd, format_of<T>, format_of<M>>);
 }
 
 /// Everything above for the three formats.
@@ -129,6 +129,7 @@ void update(stream s, step_rules const& r, std::int64_t size, std::uint8_t const
   template void cross_entropy_gradient<T>(stream, std::int64_t, int, float const*, std::int32_t const*, float, float const*, T*, double*); \
   template void attention<T>(stream, attention_shape const&, std::int32_t const*, T const*, T const*, T const*, T*, float*); \
   template void attention_backward<T>(stream, attention_shape const&, std::int32_t const*, T*, T*, T*, T const*, float const*, float const*, float*, T*, T*); \
-  template void update<T>(stream, step_rules const&, std::int64_t, std::uint8_t const*, step_numbers const*, float const*, float*, float*, float*, T*)
+  template void update<T>(stream, step_rules const&, std::int64_t, std::uint8_t const*, step_numbers const*, float const*, float*, float*, float*, T*); \
+  template void update<T>(stream, step_rules const&, std::int64_t, std::uint8_t const*, step_numbers const*, float const*, float*, nn::bf16*, nn::bf16*, T*)
 
 }  // namespace tenon::exec::cuda

@@ -76,9 +76,10 @@ void sum_squares(stream, std::int64_t size, std::uint8_t const* map, float const
 void decide(stream, step_rules const&, std::int64_t chunks, double const* squares, std::int64_t tiles,
             double const* losses, step_numbers*);
 /// One pass over the flat buffers: unscale, clip, decay, moments, step, compute copy. Nothing where the step is skipped.
-template <class T>
+/// Moments are kept as M, float or nn::bf16, rounded to nearest even after the weight has moved.
+template <class T, class M>
 void update(stream, step_rules const&, std::int64_t size, std::uint8_t const* map, step_numbers const*,
-            float const* gradient, float* master, float* first, float* second, T* copy);
+            float const* gradient, float* master, M* first, M* second, T* copy);
 /// copy = T(master); for loading and initialising.
 template <class T>
 void refresh(stream, std::int64_t size, float const* master, T* copy);

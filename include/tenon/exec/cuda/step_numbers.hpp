@@ -22,6 +22,7 @@ enum class update_rule { adamw, sgd };
 struct step_rules {
   update_rule rule = update_rule::adamw;
   bool scales = false;  ///< fp16: the loss scale moves
+  bool tf32 = false;    ///< products round fp32 operands to TF32
   double beta1 = 0, beta2 = 0, epsilon = 0, momentum = 0, nesterov = 0, weight_decay = 0, clip = 0;
   double growth = 2, backoff = 0.5;
   std::int64_t growth_interval = 0;

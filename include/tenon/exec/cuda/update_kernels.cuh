@@ -53,10 +53,10 @@ static __global__ void decide_step(step_rules r, std::int64_t chunks, double con
   }
 }
 
-/// One thread an element.
-template <update_rule U, dtype D>
+/// One thread an element. D: of the compute copy; M: of the moments.
+template <update_rule U, dtype D, dtype M>
 __global__ void update_elements(step_rules r, std::int64_t size, std::uint8_t const* map, step_numbers const* s,
-                                float const* gradient, float* master, float* first, float* second, value<D>* copy) {
+                                float const* gradient, float* master, value<M>* first, value<M>* second, value<D>* copy) {
   if (s->applied == 0) return;
   float const factor = s->factor, step = s->step;
   for (auto i = std::int64_t{blockIdx.x} * block + threadIdx.x; i < size; i += std::int64_t{gridDim.x} * block) {
@@ -66,13 +66,13 @@ __global__ void update_elements(step_rules r, std::int64_t size, std::uint8_t co
     float moved;
     if constexpr (U == update_rule::adamw) {
       // 1 - beta in fp64: in fp32, 1 - 0.999 would be off by 5e-5.
-      float const m = float(r.beta1) * first[i] + float(1 - r.beta1) * g;
-      float const v = float(r.beta2) * second[i] + float(1 - r.beta2) * g * g;
-      first[i] = m, second[i] = v;
+      float const m = float(r.beta1) * wide(first[i]) + float(1 - r.beta1) * g;
+      float const v = float(r.beta2) * wide(second[i]) + float(1 - r.beta2) * g * g;
+      put(first + i, m), put(second + i, v);
       moved = w - step * m / (sqrtf(v) * s->bias2 + float(r.epsilon));
     } else {
-      float const velocity = float(r.momentum) * first[i] + g;
-      first[i] = velocity;
+      float const velocity = float(r.momentum) * wide(first[i]) + g;
+      put(first + i, velocity);
       moved = w - step * (float(1 - r.nesterov + r.nesterov * r.momentum) * velocity + float(r.nesterov) * g);
     }
     master[i] = moved;

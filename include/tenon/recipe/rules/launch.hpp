@@ -83,7 +83,32 @@ struct ranks_started : rule<layer::launch, axis::parallel> {
   }
 };
 
-struct target_present : rule<layer::launch, axis::target> {
+struct layers_on_gpu : rule<layer::launch, axis::model, axis::target> {
+#define TENON_TEXT                                                                                         \
+  "[tenon.layers_on_gpu] the recipe's target is a GPU, and only the layers of model::deepseek_llm have "   \
+  "kernels there yet. Write target::native{} to train this model on the CPU, or ask --plan what it would " \
+  "need on the GPU"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  static constexpr std::string_view example =
+      "- ./tenon train my.hpp                  # tenon::model::deepseek_v3{...}, tenon::target::h200{}\n"
+      "+ ./tenon train my.hpp                  # tenon::model::deepseek_v3{...}, tenon::target::native{}\n"
+      "+ ./tenon plan my.hpp                   # what it would need on the H200\n";
+  template <class R>
+  static constexpr bool holds(R const& r, known k = {}) {
+    return !k.launched || r.target.facts().device == device_kind::cpu || is_dense_decoder<model_of<R>>;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r, known) {
+    return std::array{finding{"model", r.model.kind}, finding{"target", r.target.kind}};
+  }
+};
+
+struct target_present : rule<layer::launch, axis::model, axis::target> {
 #define TENON_TEXT                                                                                \
   "[tenon.target_present] the recipe's target is a GPU, and this program runs on the CPU. Write " \
   "target::native{} to run here, or ask --plan what it would need there"
@@ -99,6 +124,7 @@ struct target_present : rule<layer::launch, axis::target> {
       "+ ./tenon plan my.hpp                   # what it would need on the H200\n";
   template <class R>
   static constexpr bool holds(R const& r, known k = {}) {
+    if (!layers_on_gpu::holds(r, k)) return true;  // that one says more
     return !k.launched || r.target.facts().device == device_kind::cpu || k.gpus >= 0;
   }
   template <class R>
@@ -131,13 +157,13 @@ struct gpu_present : rule<layer::launch, axis::target> {
   }
 };
 
-/// Compute capability 8.0 (Ampere) is the first with bf16, 7.0 (Volta) the first whose tensor cores take fp16 and add in
+/// Compute capability 8.0 (Ampere) is the first with bf16 and TF32, 7.0 (Volta) the first whose tensor cores take fp16 and add in
 /// fp32 (CUDA C++ Programming Guide, compute capabilities).
-struct gpu_computes : rule<layer::launch, axis::target, axis::precision> {
+struct gpu_computes : rule<layer::launch, axis::target, axis::precision, axis::optimizer> {
 #define TENON_TEXT                                                                                        \
-  "[tenon.gpu_computes] the GPU that was found does not compute in the recipe's precision itself: bf16 "  \
-  "needs compute capability 8.0, fp16 and fp32 7.0. Write precision::fp16{} or fp32{}, or choose another " \
-  "GPU with CUDA_VISIBLE_DEVICES"
+  "[tenon.gpu_computes] the GPU that was found does not compute in the recipe's precision itself: bf16 and " \
+  "TF32 need compute capability 8.0, fp16 and fp32 7.0. Write precision::fp16{} or fp32{}, or choose "       \
+  "another GPU with CUDA_VISIBLE_DEVICES"
   static constexpr std::string_view sentence = TENON_TEXT;
   template <auto... Values>
   struct with {
@@ -148,12 +174,14 @@ struct gpu_computes : rule<layer::launch, axis::target, axis::precision> {
       "- ./tenon train my.hpp                  # tenon::precision::bf16{}, on a V100\n"
       "+ ./tenon train my.hpp                  # tenon::precision::fp16{}\n";
   template <class R>
-  static constexpr bool holds(R const&, known k = {}) {
-    return k.gpu_capability == 0 || k.gpu_capability >= (resolved_precision_t<R>::compute == dtype::bf16 ? 80 : 70);
+  static constexpr bool holds(R const& r, known k = {}) {
+    auto const product = dtypes_of(r).product();
+    return k.gpu_capability == 0 || k.gpu_capability >= (product == dtype::bf16 || product == dtype::tf32 ? 80 : 70);
   }
   template <class R>
-  static constexpr auto seen(R const&, known k) {
-    return std::array{finding{"precision", resolved_precision_t<R>::kind}, finding{"capability, times 10", k.gpu_capability}};
+  static constexpr auto seen(R const& r, known k) {
+    return std::array{finding{"precision", resolved_precision_t<R>::kind}, finding{"products", name_of(dtypes_of(r).product())},
+                      finding{"capability, times 10", k.gpu_capability}};
   }
 };
 
@@ -228,29 +256,6 @@ struct chat_template_present : rule<layer::launch, axis::objective> {
   }
 };
 
-struct trainable_on_cpu : rule<layer::launch, axis::target, axis::trainable> {
-#define TENON_TEXT                                                                                          \
-  "[tenon.trainable_on_cpu] the recipe leaves weights as they are (trainable::lora or frozen), which a GPU " \
-  "cannot train yet. Write target::cpu{} or native{}, or trainable::all{}"
-  static constexpr std::string_view sentence = TENON_TEXT;
-  template <auto... Values>
-  struct with {
-    static_assert(never<Values...>, TENON_TEXT);
-  };
-#undef TENON_TEXT
-  static constexpr std::string_view example =
-      "- ./tenon train light.hpp                  # tenon::trainable::lora{}, tenon::target::h100{}\n"
-      "+ ./tenon train light.hpp                  # tenon::trainable::lora{}, tenon::target::native{}\n";
-  template <class R>
-  static constexpr bool holds(R const& r, known k = {}) {
-    return !k.launched || r.target.facts().device == device_kind::cpu || r.trainable.kind == "all";
-  }
-  template <class R>
-  static constexpr auto seen(R const& r, known) {
-    return std::array{finding{"target", r.target.kind}, finding{"trainable", r.trainable.kind}};
-  }
-};
-
 struct base_given : rule<layer::launch, axis::trainable> {
 #define TENON_TEXT                                                                                            \
   "[tenon.base_given] the recipe leaves weights as they are (trainable::lora or frozen), and no model was " \
@@ -277,7 +282,7 @@ struct base_given : rule<layer::launch, axis::trainable> {
 /// Asked by plan<R> and fits<R>.
 using plan_rules = list<plan_static_layers, plan_fits>;
 /// Asked by a launch.
-using launch_rules = list<ranks_started, target_present, gpu_present, gpu_computes, trainable_on_cpu, plan_fits, memory_present,
-                          files_present, base_given, chat_template_present>;
+using launch_rules = list<ranks_started, layers_on_gpu, target_present, gpu_present, gpu_computes, plan_fits, memory_present, files_present,
+                          base_given, chat_template_present>;
 
 }  // namespace tenon::rules

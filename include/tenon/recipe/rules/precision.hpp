@@ -37,6 +37,32 @@ struct precision_native_on_target : rule<layer::shape, axis::target, axis::preci
   using refusal = with<resolved_precision_t<decltype(R)>::compute, R.target.facts().device>;
 };
 
+/// The first tensor cores with TF32 are Ampere's (NVIDIA A100 Tensor Core GPU Architecture whitepaper, 2020).
+struct tf32_on_target : rule<layer::shape, axis::target, axis::precision> {
+#define TENON_TEXT                                                                                           \
+  "[tenon.tf32_on_target] precision::fp32 is to round the operands of products to TF32, which the target's " \
+  "hardware does not multiply: CPUs and GPUs before compute capability 8.0 do not. Leave .tf32 out, or "     \
+  "choose a target such as a100_80{} or h200{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies = std::same_as<precision_of<R>, precision::fp32>;
+  template <class R>
+  static constexpr bool holds(R const& r, known = {}) {
+    return !r.precision.tf32 || r.target.facts().computes(dtype::tf32);
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"precision", r.precision.kind}, finding{"target", r.target.kind}};
+  }
+  template <auto const& R>
+  using refusal = with<R.precision.tf32.get(), R.target.facts().device>;
+};
+
 struct loss_scale_in_range : rule<layer::numbers, axis::precision> {
 #define TENON_TEXT                                                                                      \
   "[tenon.loss_scale_in_range] the loss scaling of precision::fp16 cannot work: initial_scale must be " \
@@ -159,7 +185,7 @@ struct dtype_plan_has_code : rule<layer::shape, axis::precision> {
     constexpr dtype_plan p = precision_of<R>::plan;
     constexpr dtype_plan has{.parameter = precision_of<R>::compute, .compute = precision_of<R>::compute};
     if (size_of(p.moment) < size_of(p.master)) return true;  // that one is moments_not_narrower's
-    return p == has && precision_of<R>::compute != dtype::fp8;
+    return p == has && precision_of<R>::compute != dtype::fp8 && precision_of<R>::compute != dtype::tf32;
   }
   template <class R>
   static constexpr auto seen(R const& r) {
@@ -194,7 +220,7 @@ struct module_in_fp32 : rule<layer::shape, axis::model, axis::target, axis::prec
   using refusal = with<resolved_precision_t<decltype(R)>::compute>;
 };
 
-using precision_rules = list<precision_native_on_target, fp16_has_scaler, moments_not_narrower, dtype_plan_has_code,
+using precision_rules = list<precision_native_on_target, tf32_on_target, fp16_has_scaler, moments_not_narrower, dtype_plan_has_code,
                              module_in_fp32, loss_scale_in_range, target_memory_given>;
 
 }  // namespace tenon::rules
