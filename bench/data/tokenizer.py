@@ -3,9 +3,9 @@ thread of PROGRAM (bench/data/tokenizer_main.cpp) beside the Python packages `to
 all: one vocabulary of 32,000 behind the splits of GPT-4 (Llama-3's, too), DeepSeek-V3 and DeepSeek-Coder (tiktoken knows one pattern and is
 left out there), on code, English, Chinese, text in which all of these follow one another, and random characters of all planes.
 
-Programs take turns, forwards in one round and backwards in the next; a ratio is taken within a round, and the table has the medians of
-all rounds. Ids must be equal: where they are not, it says so and fails. FOLDER gets tokenizer.json, which bench/publish.py reads, and
-tokenizer.md."""
+Time is that of the CPU, so that what else the machine does counts as little as it can. Programs take turns, forwards in one round and
+backwards in the next; a ratio is taken within a round, and the table has the medians of all rounds. Ids must be equal: where they are not,
+it says so and fails. FOLDER gets tokenizer.json, which bench/publish.py reads, and tokenizer.md."""
 import argparse
 import datetime
 import gzip
@@ -134,15 +134,15 @@ def measure(program, sets, rounds, folder):
     def with_tokenizers(split, name, texts):
         t = tokenizers.Tokenizer.from_file(at(split + ".json"))
         t.encode_special_tokens = True
-        begun = time.perf_counter()
+        begun = time.process_time()
         made = t.encode_batch_fast(texts, add_special_tokens=False)
-        return time.perf_counter() - begun, np.concatenate([np.array(e.ids, np.int32) for e in made])
+        return time.process_time() - begun, np.concatenate([np.array(e.ids, np.int32) for e in made])
 
     def with_tiktoken(split, name, texts):
         e = tiktoken.Encoding("bench", pat_str=own[0]["pattern"]["Regex"], mergeable_ranks=ranks, special_tokens=special)
-        begun = time.perf_counter()
+        begun = time.process_time()
         made = [e.encode_ordinary(text) for text in texts]
-        return time.perf_counter() - begun, np.concatenate([np.array(m, np.int32) for m in made])
+        return time.process_time() - begun, np.concatenate([np.array(m, np.int32) for m in made])
 
     rows = []
     for split in ("GPT-4", "DeepSeek-V3", "DeepSeek-Coder"):
