@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <concepts>
 
 #include "tenon/recipe/expert_model.hpp"
 #include "tenon/recipe/parallel.hpp"
@@ -187,7 +188,31 @@ struct trainable_on_one_rank : rule<layer::shape, axis::trainable, axis::paralle
   }
 };
 
-using trainable_rules = list<trainable_static_layers, trainable_on_one_rank, lora_names_roles, lora_rank_fits,
-                             frozen_leaves_some, lora_alpha_positive>;
+struct trainable_without_modules : rule<layer::shape, axis::model, axis::trainable> {
+#define TENON_TEXT                                                                                              \
+  "[tenon.trainable_without_modules] a part of the weights stays as it is, and modules of multi-token "         \
+  "prediction, which few model directories hold, would be trained against it or stay at random numbers. Write " \
+  ".mtp_modules = 0, which leaves those of a directory out, or tenon::trainable::all{}"
+  static constexpr std::string_view sentence = TENON_TEXT;
+  template <auto... Values>
+  struct with {
+    static_assert(never<Values...>, TENON_TEXT);
+  };
+#undef TENON_TEXT
+  template <class R>
+  static constexpr bool applies =
+      trainable::keeps_a_base<trainable_of<R>>&& std::same_as<model_of<R>, model::deepseek_v3>;
+  template <class R>
+  static constexpr bool holds(R const& r, known = {}) {
+    return r.model.mtp_modules <= 0;
+  }
+  template <class R>
+  static constexpr auto seen(R const& r) {
+    return std::array{finding{"trainable", r.trainable.kind}, finding{"model.mtp_modules", r.model.mtp_modules}};
+  }
+};
+
+using trainable_rules = list<trainable_static_layers, trainable_on_one_rank, trainable_without_modules,
+                             lora_names_roles, lora_rank_fits, frozen_leaves_some, lora_alpha_positive>;
 
 }  // namespace tenon::rules
