@@ -366,9 +366,9 @@ TEST("a run of more than an hour begins only when its rehearsal has passed; the 
 
   std::string const long_run = "2000000000";
   REQUIRE(plan<tiny>.seconds_per_step * 2e9 > app::long_run_seconds);
-  EXPECT(finish<tiny>(p, "long", {"--steps", long_run}, printed) == 1);
+  EXPECT(finish<tiny>(p, "long", {"--steps", long_run}, printed) == 2);
   EXPECT(printed.find("its rehearsal has not passed: 'runs/tiny_rehearsal' holds no run") != std::string::npos);
-  EXPECT(finish<tiny>(p, "long", {"--steps", long_run, "--rehearsed", small.string()}, printed) == 1);
+  EXPECT(finish<tiny>(p, "long", {"--steps", long_run, "--rehearsed", small.string()}, printed) == 2);
   EXPECT(printed.find("holds another run") != std::string::npos);  // of the same types, and yet not the rehearsal
   EXPECT(checkpoint::list_checkpoints(p.root / "long").empty());
 

@@ -20,6 +20,10 @@ inline constexpr auto small = recipe(
     schedule::warmup_cosine{.peak = 3e-3, .warmup = 4_steps}, parallel::ddp{.ranks = 2, .bucket = bytes{16'384}},
     checkpoint::every{.period = period{5_steps}, .keep = 3}, observe::standard{.evaluate_every = 8_steps});
 
+// With TENON_TEST_CHAT: conversations of two sources.
+inline constexpr auto chat = small.edit([](auto& r) { r.model.vocab = 336, r.batch.sequence = 64_tokens; })
+                                 .with(objective::sft{}, data::mixed({2, 1}));
+
 namespace faults {
 
 std::string variable(char const* name) {
@@ -101,4 +105,6 @@ struct engine_for<model::deepseek_llm> {
 };
 }  // namespace tenon::train
 
-int main(int argc, char** argv) { return run<small>(argc, argv); }
+int main(int argc, char** argv) {
+  return faults::variable("TENON_TEST_CHAT").empty() ? run<small>(argc, argv) : run<chat>(argc, argv);
+}

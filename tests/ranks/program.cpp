@@ -5,6 +5,7 @@
 #include <map>
 
 #include "live/live.hpp"
+#include "support/chat_data.hpp"
 #include "support/child.hpp"
 #include "support/test.hpp"
 #include "tenon/checkpoint/directory.hpp"
@@ -20,10 +21,12 @@ namespace {
 /// A folder with a text of some documents and with runs.
 struct place {
   fs::path root;
+  std::vector<std::string> data;
   place() {
     std::string pattern = (fs::temp_directory_path() / "tenon-ranks-XXXXXX").string();
     root = ::mkdtemp(pattern.data());
     fs::create_directories(root / "text");
+    data = {"--data", (root / "text").string()};
     for (int d = 0; d < 12; ++d) {
       std::ofstream out(root / "text" / ("part" + std::to_string(d) + ".txt"));
       for (int i = 0; i < 120; ++i)
@@ -55,8 +58,8 @@ struct program : child {
             },
             arguments(p, run, options), p.root / ((log.empty() ? run : log) + ".log")) {}
   static std::vector<std::string> arguments(place const& p, std::string const& run, std::vector<std::string> const& options) {
-    std::vector<std::string> all{"--run", (p.root / run).string(), "--data", (p.root / "text").string(), "--threads", "1"};
-    all.insert(all.end(), options.begin(), options.end());
+    std::vector<std::string> all{"--run", (p.root / run).string(), "--threads", "1"};
+    all.insert(all.end(), p.data.begin(), p.data.end()), all.insert(all.end(), options.begin(), options.end());
     return all;
   }
 };
@@ -288,8 +291,8 @@ TEST("a rank that is late within the limit harms nothing; one that stays away is
 
 TEST("all ranks refuse what one must refuse, with one sentence") {
   auto& s = straight();
-  auto const start = [&](int rank, std::vector<std::string> const& more, std::string const& log) {
-    auto options = length;
+  auto const start = [&](int rank, std::vector<std::string> const& more, std::string const& log,
+                         std::vector<std::string> options = length) {
     options.insert(options.end(), more.begin(), more.end());
     auto const port = std::to_string(30000 + ::getpid() % 20000);
     return std::make_unique<program>(s.p, "refused", options,
@@ -321,11 +324,50 @@ TEST("all ranks refuse what one must refuse, with one sentence") {
     EXPECT_EQ(a->wait(), 2);
     EXPECT(contains(a->printed(), "ranks = 4, processes = 2, launcher = torchrun"));
   }
+  SUBCASE("a long run whose rehearsal the leader does not find, before any rank reads the weights that are not there") {
+    fs::create_directories(s.p.root / "no-model");
+    std::vector<std::string> const more{"--steps", "2000000000", "--init", (s.p.root / "no-model").string()};
+    auto a = start(0, more, "refused0", {}), b = start(1, more, "refused1", {});
+    EXPECT_EQ(a->wait(), 2), EXPECT_EQ(b->wait(), 2);
+    auto const said = a->printed() + b->printed();
+    DOCTEST_INFO(said);
+    EXPECT(contains(said, "its rehearsal has not passed"));
+    EXPECT(said.find("has not passed") == said.rfind("has not passed"));
+    EXPECT(!contains(said, "config.json"));
+  }
   SUBCASE("a batch that the ranks cannot share") {
     program c(s.p, "refused", {"--ranks=3"});
     EXPECT_EQ(c.wait(), 2);
     EXPECT(contains(c.printed(), "[tenon.ranks_divide_global]"));
   }
+}
+
+TEST("conversations of two sources: two ranks have the losses of one process, and go on after a kill to the same bytes") {
+  place p;
+  p.data = chat_data(p.root, 2);
+  auto const run = [&](std::string const& name, std::vector<std::string> const& more, std::string const& fault, int code) {
+    auto options = length;
+    options.insert(options.end(), more.begin(), more.end());
+    program c(p, name, options, {"TENON_TEST_CHAT=1", "TENON_TEST_FAULT=" + fault});
+    int const ended = c.wait();
+    DOCTEST_INFO(name << "\n" << c.printed());
+    REQUIRE(ended == code);
+    return c.printed();
+  };
+  auto const said = run("two", {}, "", 0);
+  run("one", {"--ranks", "1"}, "", 0);
+  DOCTEST_INFO(said);
+  EXPECT(contains(said, "chats0.jsonl: 683 of 1024 samples"));
+  EXPECT(contains(said, "chats1.jsonl: 341 of 1024 samples"));
+  EXPECT(contains(said, " tokens are answers"));
+  for (int const step : {1, 9, 22, 40}) {
+    EXPECT_EQ(number(p.root / "two", step, "tokens"), number(p.root / "one", step, "tokens"));
+    EXPECT_NEAR(number(p.root / "two", step, "loss"), number(p.root / "one", step, "loss"), 1e-4);
+  }
+  EXPECT(number(p.root / "two", 40, "loss") < number(p.root / "two", 1, "loss"));
+  run("killed", {}, "1 13 backward " + std::to_string(SIGKILL), 4);
+  run("killed", {}, "", 0);
+  EXPECT((tensors(p.checkpoint("two", 40)) == tensors(p.checkpoint("killed", 40))));
 }
 
 // The long trials: ./tenon test ranks --trials

@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "support/chat_data.hpp"
 #include "support/child.hpp"
 #include "support/test.hpp"
 #include "tenon/tenon.hpp"
@@ -53,6 +54,16 @@ inline std::string bytes_of(fs::path const& p) {
   all << in.rdbuf();
   return all.str();
 }
+/// A corpus of conversations instead.
+struct chats : place {
+  std::vector<std::string> data = chat_data(root, 1);
+  std::vector<std::string> arguments(std::string const& run, std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{"--run", (root / run).string(), "--threads", "2"};
+    all.insert(all.end(), data.begin(), data.end()), all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
 /// SHA-256 of every tensor file of a checkpoint.
 inline std::map<std::string, std::string> tensors(fs::path const& checkpoint) {
   std::map<std::string, std::string> all;
@@ -65,8 +76,8 @@ inline std::map<std::string, std::string> tensors(fs::path const& checkpoint) {
 inline bool logged(fs::path const& run, std::string const& part) {
   return fs::exists(run / "log.jsonl") && bytes_of(run / "log.jsonl").find(part) != std::string::npos;
 }
-template <auto const& R>
-int finish(place const& p, std::string const& run, std::vector<std::string> more, std::string& printed) {
+template <auto const& R, class Place>
+int finish(Place const& p, std::string const& run, std::vector<std::string> more, std::string& printed) {
   child c(tenon::run<R>, p.arguments(run, more), p.log(run));
   int const code = c.wait();
   printed = c.printed();
@@ -75,9 +86,8 @@ int finish(place const& p, std::string const& run, std::vector<std::string> more
 
 /// Straight through, against killed at two places and started again: the same bytes at the end. The run is long beside
 /// the time that it takes to notice a step and to kill.
-template <auto const& R>
-void killed_equals_straight() {
-  place const p;
+template <auto const& R, class Place = place>
+void killed_equals_straight(Place const& p = {}) {
   std::vector<std::string> const length{"--steps", "150"};
   std::string printed;
   REQUIRE(finish<R>(p, "straight", length, printed) == 0);

@@ -39,6 +39,10 @@ struct company {
     return f();
   }
   template <class F>
+  void led(F f) const {
+    f();
+  }
+  template <class F>
   auto in_turn(F f) const {
     return f();
   }

@@ -73,6 +73,28 @@ class company_on_ranks {
       leave(int(exit_code::failed), std::string(e.what()));
     }
   }
+  /// f() on the leader, while the others wait. What it throws there, all throw here: a refusal is one on every rank, before any
+  /// of them begins what comes next.
+  template <class F>
+  void led(F f) {
+    parallel::verdict said;
+    if (leads()) {
+      parallel::group::busy const working(group_);
+      try {
+        f();
+      } catch (refused const& e) {
+        said = {int(exit_code::refused), e.what()};
+      } catch (data::interrupted const& e) {
+        said = {int(exit_code::interrupted), e.what()};
+      } catch (std::exception const& e) {
+        said = {int(exit_code::failed), e.what()};
+      }
+    }
+    said = parallel::verdict_of(group_.broadcast_text(parallel::text_of(said), "what rank 0 does for all"));
+    if (said.code == int(exit_code::refused)) throw refused(said.sentence);
+    if (said.code == int(exit_code::interrupted)) throw data::interrupted(said.sentence);
+    if (said.code != 0) throw error(said.sentence);
+  }
   /// f() on the leader, then on the first rank of each other machine, then on the rest: what one has left on a disk, the
   /// next find there.
   template <class F>

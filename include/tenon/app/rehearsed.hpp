@@ -12,9 +12,11 @@
 #include "tenon/exec/plan.hpp"
 #include "tenon/recipe/digests.hpp"
 #include "tenon/recipe/rehearsal.hpp"
+#include "tenon/recipe/violations.hpp"
 
-/// A long run begins only when its rehearsal (recipe/rehearsal.hpp) has passed. The rehearsal's own run directory is the
-/// record of that: its newest checkpoint says by the identity digest what was run, and by its step whether to the end.
+/// A long run begins only when its rehearsal (recipe/rehearsal.hpp) has passed. The rehearsal's own run directory is
+/// the record of that: its newest checkpoint says by the identity digest what was run, and by its step whether to the
+/// end.
 namespace tenon::app {
 
 inline constexpr double long_run_seconds = 3600;  ///< by the plan, at the least; a shorter run needs no rehearsal
@@ -36,15 +38,16 @@ inline std::pair<double, double> first_and_last_loss(std::filesystem::path const
   return losses;
 }
 
-/// Why the run in `run` is no rehearsal that passed; empty where it is one. `identity`: of the rehearsal that is wanted;
-/// `length`: its steps.
+/// Why the run in `run` is no rehearsal that passed; empty where it is one. `identity`: of the rehearsal that is
+/// wanted; `length`: its steps.
 inline std::string why_not_rehearsed(std::filesystem::path const& run, std::string const& identity, steps length) {
   auto const at = "'" + run.string() + "' ";
   if (!std::filesystem::exists(run / "checkpoints")) return at + "holds no run";
   auto const found = checkpoint::newest_valid(run);
   if (!found.newest) return at + "holds no checkpoint that is whole";
   auto const& m = found.newest->contents;
-  if (m.digests.identity != identity) return at + "holds another run, or a rehearsal of a recipe that has changed since";
+  if (m.digests.identity != identity)
+    return at + "holds another run, or a rehearsal of a recipe that has changed since";
   if (length.count > 0 && m.step < length.count)
     return at + "stopped at step " + std::to_string(m.step) + " of " + std::to_string(length.count);
   auto const [first, last] = first_and_last_loss(run);
@@ -52,7 +55,7 @@ inline std::string why_not_rehearsed(std::filesystem::path const& run, std::stri
   return "";
 }
 
-/// Throws tenon::error where a run that takes more than an hour by its plan begins without a rehearsal that passed.
+/// Throws tenon::refused where a run that takes more than an hour by its plan begins without a rehearsal that passed.
 /// `run`: the directory of the run itself, which may go on from a checkpoint. Recipes without rehearsal() need none.
 template <auto const& R, class Recipe>
 void require_rehearsal(Recipe const& r, command_line const& c, std::filesystem::path const& run) {
@@ -63,15 +66,15 @@ void require_rehearsal(Recipe const& r, command_line const& c, std::filesystem::
     if (!(seconds > long_run_seconds)) return;
     auto const small = rehearse(R);
     auto const name = std::string(name_of_recipe<R>());
-    std::filesystem::path const where =
-        c.rehearsed.empty() ? std::filesystem::path("runs") / (name + "_rehearsal") : std::filesystem::path(c.rehearsed);
-    auto const why =
-        why_not_rehearsed(where, digests(small).identity, total_steps(small.horizon, small.batch));
+    std::filesystem::path const where = c.rehearsed.empty() ? std::filesystem::path("runs") / (name + "_rehearsal")
+                                                            : std::filesystem::path(c.rehearsed);
+    auto const why = why_not_rehearsed(where, digests(small).identity, total_steps(small.horizon, small.batch));
     if (why.empty()) return;
-    throw error("by its plan this run takes " + std::to_string(std::llround(seconds / 3600)) +
-                " hours or more, and its rehearsal has not passed: " + why + ". './tenon train RECIPE.hpp --rehearse --run " +
-                where.string() + " --data ...' makes it in about a minute; --rehearsed DIR names another place, "
-                "--no-rehearsal begins without");
+    throw refused("by its plan this run takes " + std::to_string(std::llround(seconds / 3600)) +
+                  " hours or more, and its rehearsal has not passed: " + why +
+                  ". './tenon train RECIPE.hpp --rehearse --run " + where.string() +
+                  " --data ...' makes it in about a minute; --rehearsed DIR names another place, "
+                  "--no-rehearsal begins without");
   }
 }
 

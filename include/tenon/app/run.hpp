@@ -203,11 +203,11 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   facts.machine.ranks = company.size();
   compare_starts(r, facts.machine, company);
   std::optional<checkpoint::run_lock> lock;
-  if (company.leads()) {
+  company.led([&] {
     lock.emplace(facts.run);
     checkpoint::clean_checkpoints(facts.run);
     require_rehearsal<R>(r, c, facts.run);
-  }
+  });
   std::printf("run         %s\n", facts.run.c_str());
   std::fflush(stdout);
 
@@ -234,18 +234,21 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
       plan_or_nothing<R>(threads).step_flops * parallel::replicas_of(R.parallel).ranks / company.hosts();
   bool const earlier = company.leads() && std::filesystem::exists(facts.run / "recipe.json");
   if constexpr (keeps_base) first.load(trainer);  // what the checkpoint does not hold
-  bool resumed = company.leads() && resume(trainer, order, c, facts);
-  if (company.leads() && !resumed) {
-    if (earlier)
-      std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
-    if constexpr (!keeps_base) first.load(trainer);
-    write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
-    save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
-    first.keep_files(facts.run, text.tokens());
-    if (form) keep_chat_files(template_directory(r, c.init, facts.run), facts.run);
-  } else if (company.leads() && facts.base && !c.init.empty()) {
-    first.keep_files(facts.run, text.tokens());  // where the base is now
-  }
+  bool resumed = false;
+  company.led([&] {
+    resumed = resume(trainer, order, c, facts);
+    if (!resumed) {
+      if (earlier)
+        std::printf("note        an earlier start of this run left no checkpoint; it begins again at step 1\n");
+      if constexpr (!keeps_base) first.load(trainer);
+      write_text(facts.run / "recipe.json", to_json(r).dump(2) + "\n");
+      save_tokenizer(text.tokens(), facts.run / "tokenizer.json");
+      first.keep_files(facts.run, text.tokens());
+      if (form) keep_chat_files(template_directory(r, c.init, facts.run), facts.run);
+    } else if (facts.base && !c.init.empty()) {
+      first.keep_files(facts.run, text.tokens());  // where the base is now
+    }
+  });
   resumed = company.share(trainer, resumed);
   print_start<R>(trainer, facts);
   if (company.any(interrupted())) return exit_code::interrupted;
