@@ -1,6 +1,7 @@
 // The plan of a recipe for a GPU is the arena that exec::cuda takes there (tests/cuda/step.cpp compares that with what is
 // allocated); for a model that it has no layers of, the CPU's buffers.
 #include "support/test.hpp"
+#include "tenon/app/plan_text.hpp"
 #include "tenon/exec/plan.hpp"
 #include "tenon/variants/base.hpp"
 
@@ -26,6 +27,20 @@ static_assert(plan<rounded>.total() == plan<full>.total());
 static_assert(rates_of(target::h200{}.facts(), dtype::tf32).products == 494.5e12 && rates_of(target::h200{}.facts(), dtype::tf32).attention == 67e12);
 
 }  // namespace
+
+TEST("the plan says what products multiply on a GPU, and at which rate") {
+  auto const says = [](auto const& r, run_plan const& p, std::string const& part) {
+    auto const text = app::recipe_text(r, 100_steps) + app::needs_text(r, p, numbers_of(r), r.target.facts());
+    return text.find(part) != text.npos;
+  };
+  EXPECT(says(rounded, plan<rounded>, "products tf32\n"));
+  EXPECT(says(rounded, plan<rounded>, "compute fp32  "));
+  EXPECT(says(rounded, plan<rounded>, "with 494,500 GFLOP/s and 4,800 GB/s as published"));
+  EXPECT(says(full, plan<full>, "products fp32\n"));
+  EXPECT(says(full, plan<full>, "with 67,000 GFLOP/s"));
+  EXPECT(says(variants::base, gpu, "products bf16\n"));
+  EXPECT(!says(on_cpu, cpu, "products"));
+}
 
 TEST("a GPU's workspace holds what the step sends and keeps there") {
   // cuBLASLt's 32 MiB; of each row: delta, gradients of the output, keys and values in bf16; tokens of 64 micro-batches
