@@ -3,7 +3,8 @@
 #               RANKS n: on several ranks. A recipe of one process becomes one of n (tenon::on_ranks); for a recipe that says
 #               parallel::ddp itself, any n
 #               REHEARSAL: the small run of the same types (R.rehearsal()), called SYMBOL_rehearsal
-#               CUDA: for a recipe whose target is a GPU; needs the component cuda, which is nvcc
+#               CUDA: for a recipe whose target is a GPU; needs the component cuda, which is nvcc, and with RANKS the
+#               component nccl
 #   NAME_check  compiles the recipe alone, without LibTorch, first: its errors come in about a second, before anything big
 include_guard(GLOBAL)
 option(TENON_PCH "Trainers share one precompiled header" ON)
@@ -34,6 +35,12 @@ function(tenon_add_trainer name)
     tenon_component(cuda problem)
     if(problem)
       message(FATAL_ERROR "the trainer ${name} is for a GPU: ${problem}; or give its recipe target::native{}")
+    endif()
+    if(DEFINED arg_RANKS)
+      tenon_component(nccl problem)
+      if(problem)
+        message(FATAL_ERROR "the trainer ${name} is for ranks on several GPUs: ${problem}; or give its recipe parallel::single{}")
+      endif()
     endif()
   endif()
   get_filename_component(header "${arg_RECIPE}" ABSOLUTE)
@@ -83,7 +90,9 @@ function(tenon_add_trainer name)
   endif()
   add_executable(${name} "${main}")
   target_link_libraries(${name} PRIVATE tenon::train)
-  if(arg_CUDA)
+  if(arg_CUDA AND DEFINED arg_RANKS)
+    target_link_libraries(${name} PRIVATE tenon::nccl)
+  elseif(arg_CUDA)
     target_link_libraries(${name} PRIVATE tenon::cuda)
   endif()
   add_dependencies(${name} ${name}_check)

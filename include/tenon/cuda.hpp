@@ -1,6 +1,7 @@
 #pragma once
 /// A run on a GPU (target::h200, a100_80, ...): include it beside <tenon/tenon.hpp> and link tenon::cuda, which brings the
-/// kernels, the CUDA runtime and cuBLASLt. ./tenon train and tenon_add_trainer(... CUDA) do both.
+/// kernels, the CUDA runtime and cuBLASLt. With ranks, <tenon/parallel.hpp> and tenon::nccl, too. ./tenon train and
+/// tenon_add_trainer(... CUDA) do all of it.
 #include "tenon/app/run.hpp"
 #include "tenon/train/device_engine.hpp"
 #include "tenon/train/device_step.hpp"
@@ -24,9 +25,6 @@ struct engine_on<model::deepseek_llm, device_kind::cuda> {
                              models::storage<dtypes_of(R).moment>>;
   template <auto const& R, class Recipe>
   static type<R> make(Recipe const& r, std::int64_t num_rows, int) {
-    static_assert(!parallel::has_ranks<decltype(R.parallel)>,
-                  "ranks exchange gradients through memory of the CPU, and this target is a GPU; write parallel::single{}, or "
-                  "target::native{}");
     auto rules = device_rules(r.optimizer);
     rules.tf32 = dtypes_of(R).tf32;
     if constexpr (std::is_same_v<resolved_precision_t<decltype(R)>, precision::fp16>) {
@@ -34,7 +32,8 @@ struct engine_on<model::deepseek_llm, device_kind::cuda> {
       rules.growth = r.precision.growth, rules.backoff = r.precision.backoff, rules.growth_interval = r.precision.growth_interval;
     }
     auto const sequence = r.batch.sequence.count, micro = num_rows / sequence;
-    return {device_of_process(), micro, sequence, r.batch.global.count / micro, models::rotation_of(r.model), rules};
+    auto const samples = r.batch.global.count / parallel::replicas_of(r.parallel).ranks;
+    return {device_of_process(), micro, sequence, samples / micro, models::rotation_of(r.model), rules};
   }
   static constexpr bool is_device = true;
   static int index() { return device_of_process(); }
@@ -44,3 +43,8 @@ struct engine_on<model::deepseek_llm, device_kind::cuda> {
 };
 
 }  // namespace tenon::train
+
+#define TENON_CUDA_INCLUDED 1
+#if defined(TENON_PARALLEL_INCLUDED) && defined(TENON_CUDA_NCCL)  // set by the component nccl
+#include "tenon/parallel/gpu_ranks.hpp"
+#endif

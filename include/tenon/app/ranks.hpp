@@ -135,8 +135,10 @@ class company_on_ranks {
   std::string exchange_text(train::trainer<R>& t) const {
     auto const& e = t.ranks().times();
     if (size() == 1 || e.steps == 0) return "";
-    return "exchange    " + observe::bytes_text(std::uint64_t(e.bytes)) + " of gradient a step in " +
-           std::to_string(e.buckets) + (e.buckets == 1 ? " bucket" : " buckets") + ": " +
+    std::string const what = "exchange    " + observe::bytes_text(std::uint64_t(e.bytes)) + " of gradient a step in " +
+                             std::to_string(e.buckets) + (e.buckets == 1 ? " bucket" : " buckets");
+    if (train::on_a_device<train::trainer<R>>) return what + ", inside of the GPUs' steps\n";
+    return what + ": " +
            observe::fixed_point(1e3 * e.in_flight / double(e.steps), 2) + " ms on the way, " +
            observe::fixed_point(1e3 * e.waited / double(e.steps), 2) + " ms of them waited for, so " +
            observe::fixed_point(100 * e.hidden(), 0) + " % hidden behind the backward pass\n";

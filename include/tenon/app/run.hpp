@@ -191,7 +191,9 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   std::string const missing = missing_path(r, c);
   facts.run = c.run.empty() ? std::filesystem::path("runs") / name_of_recipe<R>() : std::filesystem::path(c.run);
   std::string const templateless = directory_without_template(r, c.init, facts.run);
-  auto known = launched_on<R>(plan_or_nothing<R>(threads).total() * company.size() / company.hosts(), missing);
+  // Ranks on CPUs share a machine's memory and peak; a rank on a GPU has one of its own.
+  int const places = train::trainer<R>::on_device ? company.size() : company.hosts();
+  auto known = launched_on<R>(plan_or_nothing<R>(threads).total() * company.size() / places, missing);
   known.templateless = templateless;
   known.without_base =
       trainable::keeps_a_base<decltype(r.trainable)> && c.init.empty() && !deploy::read_origin(facts.run);
@@ -230,8 +232,8 @@ exit_code train_in(Company& company, std::remove_cvref_t<decltype(R)> r, command
   require_legal(r, known_from(order));
 
   auto trainer = company.make_trainer(r, threads, total);
-  facts.step_flops =  // of the ranks on one machine, whose peak they are compared with
-      plan_or_nothing<R>(threads).step_flops * parallel::replicas_of(R.parallel).ranks / company.hosts();
+  facts.step_flops =  // of the ranks in one place, whose peak they are compared with
+      plan_or_nothing<R>(threads).step_flops * parallel::replicas_of(R.parallel).ranks / places;
   bool const earlier = company.leads() && std::filesystem::exists(facts.run / "recipe.json");
   if constexpr (keeps_base) first.load(trainer);  // what the checkpoint does not hold
   bool resumed = false;

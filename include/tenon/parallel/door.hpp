@@ -19,6 +19,10 @@ struct ranks_of {
   using type = alone;
 };
 
+/// Whether the code that connects GPUs is there: gpu_ranks.hpp says so.
+template <class Engine>
+inline constexpr bool gpus_connected = false;
+
 /// How a program meets the other ranks: app::run asks it. Likewise.
 template <class Policy>
 struct company_of {

@@ -145,6 +145,22 @@ class group {
       if (auto const v = watch_->examine(since, what, broken.empty() ? "lost" : broken)) leave(*v);
   }
 
+  /// For whoever waits by other means than this group (a GPU), from any thread: this rank has come further; who keeps it
+  /// waiting since `since`, or why all leave, if that is known yet; and that it is said to all, without leaving.
+  void came_further() { watch_->advance(); }
+  std::optional<verdict> examine(watch::clock::time_point since, std::string const& what, std::string const& broken) {
+    return watch_->examine(since, what, broken);
+  }
+  verdict say(verdict const& v) { return watch_->announce(v); }
+  /// Says to all why they leave, and throws departure.
+  [[noreturn]] void leave(verdict const& v) {
+    broken_ = true;
+    auto const said = watch_->announce(v);
+    // Who keeps the meeting point stays a moment, until the others have read there why.
+    if (leads() && !place_.hosted) std::this_thread::sleep_for(std::chrono::seconds(2));
+    throw departure(said);
+  }
+
   /// Says to all why this rank leaves, unless another said something before; returns what holds.
   verdict announce(verdict const& v) {
     broken_ = true;
@@ -178,13 +194,6 @@ class group {
     } catch (std::exception const& e) {
       give_up(first_line(e.what()), what);
     }
-  }
-  [[noreturn]] void leave(verdict const& v) {
-    broken_ = true;
-    auto const said = watch_->announce(v);
-    // Who keeps the meeting point stays a moment, until the others have read there why.
-    if (leads() && !place_.hosted) std::this_thread::sleep_for(std::chrono::seconds(2));
-    throw departure(said);
   }
 
   place place_;

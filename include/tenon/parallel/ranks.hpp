@@ -1,11 +1,11 @@
 #pragma once
-#include <bit>
 #include <chrono>
 #include <exception>
 #include <type_traits>
 
 #include "tenon/exec/store.hpp"
 #include "tenon/models/of_recipe.hpp"
+#include "tenon/parallel/agreement.hpp"
 #include "tenon/parallel/announcing_store.hpp"
 #include "tenon/parallel/door.hpp"
 #include "tenon/parallel/reducer.hpp"
@@ -28,57 +28,23 @@ struct exchange_times {
 ///   forward_backward  in the last micro-batch, buckets of gradients leave as they become ready
 ///   finish            the last of them has come back; losses are added
 template <class Engine, class Wire>
-class ranks {
+class ranks : public agreement {
  public:
   using model = typename Engine::model;
 
   /// Takes the reference of a group that outlives the trainer.
   ranks(group& g, Engine const& engine, replicas const& numbers, int members)
-      : group_(&g),
+      : agreement(g),
         reducer_(g, engine.gradient(),
                  make_buckets(readiness<model>::places(), numbers.bucket.count, sizeof(Wire)), members) {
     times_.bytes = reducer_.wire_bytes(), times_.buckets = int(reducer_.buckets().size());
   }
 
-  parallel::group& company() const { return *group_; }
   exchange_times const& times() const { return times_; }
 
-  /// This rank has been asked to stop (a signal): all will, after the step that begins next.
-  void ask_to_stop(bool asked) { asked_ = asked; }
-  /// `mine` added over the ranks, in their order; -1 on all where one of them was stopped on the way.
-  double sum_of_all(double mine, bool stopped) {
-    struct part {
-      double sum;
-      std::int64_t stopped;
-    };
-    double sum = 0;
-    for (auto const& p : group_->gather(part{mine, stopped ? 1 : 0}, "the end of the evaluation")) {
-      if (p.stopped != 0) return -1;
-      sum += p.sum;
-    }
-    return sum;
-  }
-  /// Whether any rank was asked to stop before this step began; the same on all.
-  bool stops() const { return stops_; }
-
-  /// The targets of the step over all ranks, before the first pass. Throws departure where a rank is lost, and where the
-  /// ranks do not have the same gradient norm of the last step: then their weights have come apart.
+  /// The targets of the step over all ranks, before the first pass; see agreement::begin.
   std::int64_t begin(std::int64_t targets) {
-    struct note {
-      std::int64_t targets, stop;
-      std::uint64_t norm;
-    };
-    auto const all = group_->gather(note{targets, asked_ ? 1 : 0, std::bit_cast<std::uint64_t>(norm_)}, "the beginning of the step");
-    std::int64_t sum = 0;
-    stops_ = false;
-    for (std::size_t r = 0; r < all.size(); ++r) {
-      sum += all[r].targets, stops_ = stops_ || all[r].stop != 0;
-      if (all[r].norm != all[0].norm)
-        throw departure(group_->announce(
-            {1, "rank " + std::to_string(r) + " on " + group_->host_of(int(r)) +
-                    " does not have the same gradient as rank 0; its memory or its network is not in order. Go on from the "
-                    "last checkpoint, without that machine"}));
-    }
+    auto const sum = agreement::begin(targets, norm_, times_.steps);
     reducer_.open();
     return sum;
   }
@@ -102,7 +68,7 @@ class ranks {
       times_.in_flight += reducer_.in_flight();
       ++times_.steps;
       sums_ = {};
-      for (auto const& one : group_->gather(sums{engine.loss_sum(), engine.balance_sum(), engine.further_sum()},
+      for (auto const& one : company().gather(sums{engine.loss_sum(), engine.balance_sum(), engine.further_sum()},
                                            "the end of the step"))
         sums_.loss += one.loss, sums_.balance += one.balance, sums_.further += one.further;
     } catch (...) {
@@ -118,22 +84,34 @@ class ranks {
   }
 
  private:
-  parallel::group* group_;
   reducer<Wire> reducer_;
   exchange_times times_;
-  bool asked_ = false, stops_ = false;
   double norm_ = 0;
   sums sums_;
   std::exception_ptr failure_;
 };
 
+/// Of an engine on a GPU: gpu_ranks.hpp, which <tenon/cuda.hpp> and <tenon/parallel.hpp> together include.
+template <class Engine>
+class gpu_ranks;
+
 template <class Engine, dtype Wire>
-struct ranks_of<ddp, Engine, Wire> {
+struct ranks_on {
   using type = ranks<Engine, models::storage<Wire>>;
 };
 template <class Engine, dtype Wire>
-struct ranks_of<mesh<replicate>, Engine, Wire> {
-  using type = ranks<Engine, models::storage<Wire>>;
+requires(Engine::on_device) struct ranks_on<Engine, Wire> {
+  static_assert(gpus_connected<Engine>,
+                "[tenon.nccl_included] the recipe spreads over several GPUs, and this program was built without NCCL, which "
+                "connects them. Install it (libnccl-dev, or pip install nvidia-nccl-cu13, and TENON_NCCL to its folder), "
+                "link tenon::nccl, and include <tenon/cuda.hpp> beside <tenon/parallel.hpp>; or write parallel::single{}");
+  static_assert(Wire == dtype::fp32, "gradients on GPUs are added in fp32");
+  using type = std::conditional_t<gpus_connected<Engine>, gpu_ranks<Engine>, alone>;
 };
+
+template <class Engine, dtype Wire>
+struct ranks_of<ddp, Engine, Wire> : ranks_on<Engine, Wire> {};
+template <class Engine, dtype Wire>
+struct ranks_of<mesh<replicate>, Engine, Wire> : ranks_on<Engine, Wire> {};
 
 }  // namespace tenon::parallel

@@ -1,6 +1,5 @@
 #pragma once
 #include <array>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -8,6 +7,7 @@
 #include "tenon/models/of_recipe.hpp"
 #include "tenon/optim/loss_scale.hpp"
 #include "tenon/optim/routes.hpp"
+#include "tenon/parallel/place.hpp"
 #include "tenon/recipe.hpp"
 
 namespace tenon::train {
@@ -38,8 +38,8 @@ inline std::vector<std::uint8_t> granules_of(std::vector<nn::parameter_place> co
 
 /// The GPU of this process: its place among the ranks of its machine, as the launcher says.
 inline int device_of_process() {
-  char const* const local = std::getenv("LOCAL_RANK");
-  return local == nullptr ? 0 : std::atoi(local);
+  auto const p = parallel::place_of_environment();
+  return p ? p->local_rank : 0;
 }
 
 /// A model of static layers that is trained on a GPU: what `static_engine` is on the CPU. Parameters and moments live on

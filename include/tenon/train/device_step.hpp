@@ -13,14 +13,24 @@ namespace tenon::train {
 template <class Trainer>
 void start_step(Trainer& t, data::micro_batch const& batch) {
   auto& device = t.engine().device();
-  device.step(rows_of(batch, 0, batch.samples), t.learning_rate_after(device.in_flight()), batch.num_targets);
+  auto const rows = rows_of(batch, 0, batch.samples);
+  double const rate = t.learning_rate_after(device.in_flight());
+  if constexpr (has_company<Trainer>)
+    t.ranks().step(rows, rate, batch.num_targets);
+  else
+    device.step(rows, rate, batch.num_targets);
 }
 
 /// Waits for the oldest step that is on its way, and takes what it found out into the trainer's state.
 template <class Trainer>
 step_report finish_step(Trainer& t, data::micro_batch const& batch) {
-  step_report report{.count = batch.num_targets, .learning_rate = t.learning_rate()};
-  auto const n = t.engine().device().report();
+  auto const n = [&] {
+    if constexpr (has_company<Trainer>)
+      return t.ranks().report();
+    else
+      return t.engine().device().report();
+  }();
+  step_report report{.count = n.count, .learning_rate = t.learning_rate()};
   report.total = {n.loss, report.count};
   report.loss = mean_loss(report.total);
   report.gradient_norm = n.norm, report.skipped = n.applied == 0;
@@ -52,9 +62,10 @@ bool device_loop(Trainer& t, Batches& batches, Host& host) {  // whether it was 
     if (device.in_flight() == 2 || (Trainer::schedule_follows && device.in_flight() > 0)) finish();
     auto& batch = room[std::size_t(started % 2)];
     batches.take(batch);
+    if constexpr (has_company<Trainer>) t.ranks().ask_to_stop(host.interrupted());
     start_step(t, batch);
     ++started;
-    bool const last = started == t.total().count, stop = host.interrupted();
+    bool const last = started == t.total().count, stop = stops(t, host);
     bool const save = stop || last || host.save_due(t, started), look = last || host.evaluate_due(t, started);
     if (!save && !look) continue;
     while (device.in_flight() > 0) finish();
@@ -62,7 +73,9 @@ bool device_loop(Trainer& t, Batches& batches, Host& host) {  // whether it was 
     if (stop && !last) return true;
     if (look) host.evaluate(t);
   }
-  return host.interrupted();
+  bool interrupted = host.interrupted();
+  if constexpr (has_company<Trainer>) interrupted = t.ranks().company().any(interrupted);
+  return interrupted;
 }
 
 }  // namespace tenon::train

@@ -7,15 +7,6 @@ namespace tenon::train {
 /// Why a loop ended.
 enum class outcome { finished, interrupted };
 
-/// Whether the run is to stop after this step: what the host says, or on several ranks, what they agreed on before it.
-template <class Trainer, class Host>
-bool stops(Trainer& t, Host& host) {
-  if constexpr (Trainer::on_ranks)
-    return t.ranks().stops();
-  else
-    return host.interrupted();
-}
-
 /// Of a trainer on a GPU, in train/device_step.hpp: true where it was interrupted.
 template <class Trainer, class Batches, class Host>
 bool device_loop(Trainer& t, Batches& batches, Host& host);

@@ -22,6 +22,18 @@ struct step_report {
 /// Whether a trainer's step runs on a GPU: a constant of its type.
 template <class Trainer>
 inline constexpr bool on_a_device = requires { requires Trainer::on_device; };
+/// Whether its step is one of several ranks.
+template <class Trainer>
+inline constexpr bool has_company = requires { requires Trainer::on_ranks; };
+
+/// Whether the run is to stop after this step: what the host says, or on several ranks, what they agreed on before it.
+template <class Trainer, class Host>
+bool stops(Trainer& t, Host& host) {
+  if constexpr (has_company<Trainer>)
+    return t.ranks().stops();
+  else
+    return host.interrupted();
+}
 
 /// Of a trainer on a GPU, in train/device_step.hpp, which <tenon/cuda.hpp> brings: the step into the device's stream, and
 /// its report out.

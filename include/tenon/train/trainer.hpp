@@ -231,7 +231,7 @@ class trainer : public checked<R> {
   // Rebuilt, or overwritten before it is read.
   std::vector<optim::region> regions_, with_gradient_;
   std::vector<double> squares_;
-  [[no_unique_address]] ranks_type ranks_;
+  ranks_type ranks_;
 };
 
 /// For a recipe that breaks a rule: its sentence, and nothing of a trainer is instantiated. What is done with one is

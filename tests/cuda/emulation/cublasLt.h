@@ -101,10 +101,10 @@ inline double emulated_element(void const* p, emulated_matrix const& m, cublasOp
 }
 inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, void const* alpha, void const* a, cublasLtMatrixLayout_t la, void const* b,
                                      cublasLtMatrixLayout_t lb, void const* beta, void const* c, cublasLtMatrixLayout_t lc, void* out,
-                                     cublasLtMatrixLayout_t lo, cublasLtMatmulAlgo_t const* algo, void*, std::size_t, cudaStream_t) {
+                                     cublasLtMatrixLayout_t lo, cublasLtMatmulAlgo_t const* algo, void*, std::size_t, cudaStream_t s) {
   for (void const* p : {a, b, c, static_cast<void const*>(out)})
     if (reinterpret_cast<std::uintptr_t>(p) % algo->alignment != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
-  emulation::enqueue([d = *d, a, la = *la, b, lb = *lb, c, lc = *lc, out, lo = *lo, one = double(*static_cast<float const*>(alpha)),
+  emulation::enqueue(s, [d = *d, a, la = *la, b, lb = *lb, c, lc = *lc, out, lo = *lo, one = double(*static_cast<float const*>(alpha)),
                       add = double(*static_cast<float const*>(beta))] {
     emulation::device_at_work const working;
     std::uint64_t const depth = d.a == CUBLAS_OP_N ? la.cols : la.rows;

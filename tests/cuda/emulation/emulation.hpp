@@ -4,7 +4,8 @@
 // blocks run one after the other. What it catches: wrong indices and shapes, wrong layouts of cuBLASLt's operands, a
 // barrier that some threads do not reach (it stops), a barrier that is missing (other orders of the threads give other
 // bits), reads of shared memory that nobody has written (it is NaN before), a host that touches memory of the device (it is
-// protected), values of one step that a graph has kept. What it cannot show: that the hardware does the same.
+// protected), values of one step that a graph has kept, a stream that does not wait for what it needs (streams_run). What it
+// cannot show: that the hardware does the same.
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <map>
@@ -159,24 +161,103 @@ inline void run_block(unsigned threads, std::function<void()> const& body) {
   }
 }
 
-// ---- Streams and graphs.
+// ---- Streams, events and graphs.
 
 using work = std::function<void()>;
-struct graph {
-  std::vector<work> nodes;
+struct graph;
+/// `passed`: tickets of records that have been reached.
+struct event_state {
+  std::uint64_t recorded = 0, passed = 0;
+  graph* in = nullptr;  ///< the capture that recorded it last
 };
+struct item {
+  work run{};
+  event_state *records = nullptr, *waits = nullptr;
+  std::uint64_t ticket = 0;
+};
+using lane = std::deque<item>;
 struct stream_state {
+  lane pending;
   graph* capturing = nullptr;
+  std::size_t lane_of_graph = 0;
 };
-inline stream_state& the_stream() {
-  static stream_state s;
-  return s;
+/// What streams have put in, in their order (`all`) and by stream; the first is the one that began.
+struct graph {
+  std::vector<item> all;
+  std::vector<lane> lanes;
+  std::vector<stream_state*> streams;
+};
+/// When work of a stream runs. at_once: when it is put in. Else when somebody waits for it, and then as much as can run of
+/// the stream that was made first, or last, before anything of the others: what a missing event allows, happens.
+enum class when { at_once, first_stream_first, last_stream_first };
+inline when streams_run = when::at_once;
+
+inline std::vector<stream_state*>& streams() {
+  static std::vector<stream_state*> all;
+  return all;
 }
-inline void enqueue(work w) {
-  if (the_stream().capturing != nullptr)
-    the_stream().capturing->nodes.push_back(std::move(w));
-  else
-    w();
+/// Runs one item, of the first lane in order whose first item can run.
+template <class Passed>
+bool run_one(std::vector<lane*> const& lanes, Passed&& passed) {
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    auto& l = *lanes[streams_run == when::last_stream_first ? lanes.size() - 1 - i : i];
+    if (l.empty() || (l.front().waits != nullptr && passed(l.front().waits) < l.front().ticket)) continue;
+    item const now = std::move(l.front());
+    l.pop_front();
+    if (now.records != nullptr) passed(now.records) = now.ticket;
+    if (now.run) now.run();
+    return true;
+  }
+  return false;
+}
+inline void run_until(std::function<bool()> const& done) {
+  std::vector<lane*> lanes;
+  for (auto* s : streams()) lanes.push_back(&s->pending);
+  while (!done())
+    if (!run_one(lanes, [](event_state* e) -> std::uint64_t& { return e->passed; })) stop("streams wait for each other");
+}
+inline void run_all() {
+  run_until([] { return std::all_of(streams().begin(), streams().end(), [](auto* s) { return s->pending.empty(); }); });
+}
+inline void put(stream_state* s, item i) {
+  if (s->capturing != nullptr) {
+    s->capturing->all.push_back(i), s->capturing->lanes[s->lane_of_graph].push_back(std::move(i));
+  } else if (streams_run == when::at_once) {
+    if (i.records != nullptr) i.records->passed = i.ticket;
+    if (i.run) i.run();
+  } else {
+    s->pending.push_back(std::move(i));
+  }
+}
+inline void enqueue(stream_state* s, work w) { put(s, {.run = std::move(w)}); }
+inline void run_graph(graph const& g) {
+  if (streams_run == when::at_once) {
+    for (auto const& i : g.all)
+      if (i.run) i.run();
+    return;
+  }
+  auto left = g.lanes;
+  std::vector<lane*> lanes;
+  for (auto& l : left) lanes.push_back(&l);
+  std::map<event_state*, std::uint64_t> passed;
+  while (run_one(lanes, [&](event_state* e) -> std::uint64_t& { return passed[e]; })) {}
+  for (auto const& l : left)
+    if (!l.empty()) stop("parts of a graph wait for each other");
+}
+inline void begin_capture(stream_state* s, graph* g) {
+  s->capturing = g, s->lane_of_graph = g->lanes.size();
+  g->lanes.emplace_back(), g->streams.push_back(s);
+}
+/// Whether what every other stream put in last is waited for by one that the first waits for.
+inline bool joined(graph const& g) {
+  for (std::size_t l = 1; l < g.lanes.size(); ++l) {
+    auto const* last = g.lanes[l].empty() ? nullptr : &g.lanes[l].back();
+    bool found = last == nullptr;
+    for (auto const& i : g.lanes[0])
+      found = found || (last->records != nullptr && i.waits == last->records && i.ticket == last->ticket);
+    if (!found) return false;
+  }
+  return true;
 }
 
 inline void run_grid(dim3 grid, dim3 threads, std::size_t shared, std::function<void()> const& body) {
@@ -220,11 +301,18 @@ using std::isfinite;
 // ---- The runtime.
 
 using cudaError_t = int;
-enum : int { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoKernelImageForDevice = 209, cudaErrorNoDevice = 100 };
+enum : int {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorNotReady = 600,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureUnjoined = 904
+};
 inline char const* cudaGetErrorString(cudaError_t) { return "an emulated error"; }
 using cudaStream_t = emulation::stream_state*;
-struct emulated_event {};
-using cudaEvent_t = emulated_event*;
+using cudaEvent_t = emulation::event_state*;
 using cudaGraph_t = emulation::graph*;
 using cudaGraphExec_t = emulation::graph*;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
@@ -240,13 +328,39 @@ inline cudaError_t cudaGetDeviceCount(int* n) { return *n = emulation::devices, 
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int d) { return d < emulation::devices ? cudaSuccess : cudaErrorNoDevice; }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) { return *s = &emulation::the_stream(), cudaSuccess; }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t s) { return s->capturing == nullptr ? cudaSuccess : 900; }
-inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = new emulated_event, cudaSuccess; }
-inline cudaError_t cudaEventDestroy(cudaEvent_t e) { return delete e, cudaSuccess; }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  emulation::streams().push_back(*s = new emulation::stream_state);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+  if (s->capturing != nullptr) return cudaErrorStreamCaptureUnsupported;
+  emulation::run_until([&] { return s->pending.empty(); });
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t s) {
+  emulation::run_all();
+  std::erase(emulation::streams(), s);
+  return delete s, cudaSuccess;
+}
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = new emulation::event_state, cudaSuccess; }
+inline cudaError_t cudaEventDestroy(cudaEvent_t e) { return emulation::run_all(), delete e, cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  e->in = s->capturing;
+  emulation::put(s, {.records = e, .ticket = ++e->recorded});
+  return cudaSuccess;
+}
+/// A stream that waits for an event of a capture takes part in it.
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+  if (e->in != nullptr && s->capturing == nullptr) emulation::begin_capture(s, e->in);
+  if (e->in != s->capturing) return cudaErrorStreamCaptureUnsupported;
+  emulation::put(s, {.waits = e, .ticket = e->recorded});
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+  emulation::run_until([&] { return e->passed == e->recorded; });
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventQuery(cudaEvent_t e) { return cudaEventSynchronize(e); }
 inline cudaError_t cudaFuncSetAttribute(void const*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaMalloc(void** p, std::size_t n) {
   n = (n + 4095) / 4096 * 4096;
@@ -257,6 +371,7 @@ inline cudaError_t cudaMalloc(void** p, std::size_t n) {
   return cudaSuccess;
 }
 inline cudaError_t cudaFree(void* p) {
+  emulation::run_all();
   ::munmap(p, emulation::regions().at(p));
   emulation::regions().erase(p);
   return cudaSuccess;
@@ -268,25 +383,31 @@ inline cudaError_t cudaMemset(void* p, int v, std::size_t n) {
   emulation::device_at_work const working;
   return std::memset(p, v, n), cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* p, int v, std::size_t n, cudaStream_t) {
-  emulation::enqueue([=] { (void)cudaMemset(p, v, n); });
+inline cudaError_t cudaMemsetAsync(void* p, int v, std::size_t n, cudaStream_t s) {
+  emulation::enqueue(s, [=] { (void)cudaMemset(p, v, n); });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t n, cudaMemcpyKind, cudaStream_t) {
-  emulation::enqueue([=] {
+inline cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t n, cudaMemcpyKind, cudaStream_t s) {
+  emulation::enqueue(s, [=] {
     emulation::device_at_work const working;
     std::memmove(to, from, n);
   });
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) { return s->capturing = new emulation::graph, cudaSuccess; }
-inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* g) { return *g = std::exchange(s->capturing, nullptr), cudaSuccess; }
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+  return emulation::begin_capture(s, new emulation::graph), cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* g) {
+  *g = s->capturing;
+  for (auto* each : (*g)->streams) each->capturing = nullptr;
+  return emulation::joined(**g) ? cudaSuccess : cudaErrorStreamCaptureUnjoined;
+}
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t g, unsigned long long) { return *made = new emulation::graph(*g), cudaSuccess; }
 inline cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSuccess; }
 inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g) { return delete g, cudaSuccess; }
-inline cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t) {
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t s) {
   ++emulation::graph_launches;
-  for (auto const& node : g->nodes) node();
+  emulation::enqueue(s, [g] { emulation::run_graph(*g); });
   return cudaSuccess;
 }
 struct cudaLaunchConfig_t {
@@ -296,7 +417,7 @@ struct cudaLaunchConfig_t {
 };
 template <class... Parameters>
 cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* c, void (*kernel)(Parameters...), std::type_identity_t<Parameters>... arguments) {
-  emulation::enqueue([config = *c, kernel, arguments...] {
+  emulation::enqueue(c->stream, [config = *c, kernel, arguments...] {
     emulation::run_grid(config.gridDim, config.blockDim, config.dynamicSmemBytes, [&] { kernel(arguments...); });
   });
   return cudaSuccess;

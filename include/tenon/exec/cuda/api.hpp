@@ -1,6 +1,7 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -44,6 +45,10 @@ inline device_facts facts_of_device(int device) {
   return {p.name, 10 * p.major + p.minor, std::int64_t(p.totalGlobalMem)};
 }
 
+/// Set once work hangs on the device (a rank is lost): then nothing there is given back, because that would wait for it, and
+/// the process ends.
+inline std::atomic<bool> abandoned{false};
+
 /// Something that the runtime made and that ends with its owner.
 template <class Handle, cudaError_t (*Destroy)(Handle)>
 class owner {
@@ -56,7 +61,7 @@ class owner {
     return *this;
   }
   ~owner() {
-    if (handle_ != Handle{}) (void)Destroy(handle_);
+    if (handle_ != Handle{} && !abandoned) (void)Destroy(handle_);
   }
   Handle get() const { return handle_; }
   explicit operator bool() const { return handle_ != Handle{}; }
@@ -77,6 +82,17 @@ inline owned_event make_event() {
   cudaEvent_t e = nullptr;
   check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "making an event");
   return owned_event(e);
+}
+
+/// What is in the stream now is behind `e`.
+inline void mark(owned_event const& e, stream s) { check(cudaEventRecord(e.get(), s), "marking a place of a step"); }
+/// What comes into the stream from now on waits for what is behind `e`.
+inline void wait_for(owned_event const& e, stream s) { check(cudaStreamWaitEvent(s, e.get(), 0), "ordering two streams"); }
+/// Whether what is behind `e` is done; throws where it failed.
+inline bool is_done(owned_event const& e) {
+  auto const code = cudaEventQuery(e.get());
+  if (code != cudaErrorNotReady) check(code, "a step");
+  return code == cudaSuccess;
 }
 
 /// Zeroed memory of the device, taken once.

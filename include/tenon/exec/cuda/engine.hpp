@@ -10,6 +10,14 @@
 
 namespace tenon::exec::cuda {
 
+/// Who else works on a step: nobody. What stands here for ranks puts their exchange into the step (parallel/gpu_exchange.hpp).
+struct no_exchange {
+  template <class Store>
+  Store around(Store const& s, bool) const {
+    return s;
+  }
+};
+
 /// A model with its parameters, moments and memory on one GPU, and the whole step over them. The step is put into one
 /// stream and decides everything there: loss scale, clipping, whether to move. The host sends numbers and tokens ahead
 /// and reads reports behind; nobody waits inside a step. From the second step on it is one CUDA graph.
@@ -37,6 +45,7 @@ class device {
         writer_(Model::vocab),
         sent_{pinned_memory(sent_bytes()), pinned_memory(sent_bytes())},
         reports_{pinned_memory(sizeof(step_numbers)), pinned_memory(sizeof(step_numbers))},
+        passed_(sizeof(std::int64_t)),
         free_{make_event(), make_event()},
         done_{make_event(), make_event()},
         gemm_(lay_out(), rules.tf32) {
@@ -58,16 +67,22 @@ class device {
   void allow_graphs(bool yes) { graphs_ = yes, graph_ = {}; }
 
   /// Puts a whole step into the stream. `b`: the step's rows on the host, micro_batches x samples. Its report is fetched
-  /// by `report`, in the order of the steps; at most two may be on their way.
+  /// by `report`, in the order of the steps; at most two may be on their way. `count`: over all ranks, whose `exchange` is the
+  /// same object in all steps.
   void step(nn::micro_batch const& b, double rate, std::int64_t count) {
+    no_exchange nobody;
+    step(b, rate, count, nobody);
+  }
+  template <class Exchange>
+  void step(nn::micro_batch const& b, double rate, std::int64_t count, Exchange& exchange) {
     auto const slot = std::size_t(steps_ % 2);
     check(cudaEventSynchronize(free_[slot].get()), "waiting for an earlier step");  // two steps ago: long done
     bool const few = send(slot, b, rate, count);
     bool const whole = graphs_ && few && steps_ > 0 && micro_batches_ * Model::layers * 64 <= longest_graph;
     if (!whole) {
-      issue();
+      issue(exchange);
     } else {
-      if (!graph_) graph_ = capture(stream(), [&] { issue(); });
+      if (!graph_) graph_ = capture(stream(), [&] { issue(exchange); });
       replay(stream(), graph_);
     }
     copy_to_host(stream(), reports_[slot].data(), numbers_, sizeof(step_numbers));
@@ -83,6 +98,11 @@ class device {
     return r;
   }
   std::int64_t in_flight() const { return steps_ - reported_; }
+  std::int64_t issued() const { return steps_; }
+  /// Whether the oldest step whose report was not fetched is done.
+  bool has_report() const { return is_done(done_[std::size_t(reported_ % 2)]); }
+  /// Steps whose passes are done here; what is left of the last of them waits for other ranks. From any thread.
+  std::int64_t passed() const { return *reinterpret_cast<std::int64_t const volatile*>(passed_.data()); }
 
   /// Sum of -log p over the rows of one micro-batch, forward only.
   double evaluate(nn::micro_batch const& b) {
@@ -182,7 +202,8 @@ class device {
     for (std::int64_t m = 0; m < micro_batches_; ++m)
       most = std::max(most, writer_.write(part(b, m), from + m * batch_arrays * batch_array_bytes(rows()), rows()));
     auto* const numbers = from + micro_batches_ * batch_arrays * batch_array_bytes(rows());
-    std::memcpy(numbers, &rate, 8), std::memcpy(numbers + 8, &count, 8);
+    auto const number = steps_ + 1;
+    std::memcpy(numbers, &rate, 8), std::memcpy(numbers + 8, &count, 8), std::memcpy(numbers + 16, &number, 8);
     copy_to_device(stream(), batches_, from, micro_batches_ * batch_arrays * batch_array_bytes(rows()));
     copy_to_device(stream(), numbers_, numbers, host_part);
     check(cudaEventRecord(free_[slot].get(), stream()), "marking what was sent");
@@ -211,13 +232,19 @@ class device {
   void clear_loss() const { clear_on_device(stream(), saved_.head.loss.data, tiles() * 8); }
 
   /// A whole step, from what was sent. Everything that changes from step to step lies in memory of the device.
-  void issue() {
+  template <class Exchange>
+  void issue(Exchange& exchange) {
     begin_step(stream(), numbers_);
     clear_loss();
-    auto s = store();
+    auto const own = store();
     for (std::int64_t m = 0; m < micro_batches_; ++m) {
       auto x = executor_of(m);
+      auto s = exchange.around(own, m + 1 == micro_batches_);
       Model::forward_backward(x, s, view(m, samples_), saved_, scratch_, 1.f, m == 0);
+    }
+    if constexpr (!std::is_same_v<Exchange, no_exchange>) {
+      copy_to_host(stream(), passed_.data(), &numbers_->number, sizeof numbers_->number);
+      exchange.end(saved_.head.loss.data, tiles());
     }
     sum_squares(stream(), size, map_, gradient_, squares_);
     decide(stream(), rules_, num_norm_chunks(size), squares_, tiles(), saved_.head.loss.data, numbers_);
@@ -231,6 +258,7 @@ class device {
   device_memory arena_;
   batch_writer writer_;
   std::array<pinned_memory, 2> sent_, reports_;
+  pinned_memory passed_;
   std::array<owned_event, 2> free_, done_;
   float *master_ = nullptr, *gradient_ = nullptr, *cos_ = nullptr, *sin_ = nullptr;
   std::array<Moment*, Moments> moments_{};

@@ -68,7 +68,9 @@ class gemm {
   template <class T, cublasStatus_t (*Destroy)(T)>
   struct destroyer {
     using pointer = T;
-    void operator()(T p) const { (void)Destroy(p); }
+    void operator()(T p) const {
+      if (!abandoned) (void)Destroy(p);
+    }
   };
   template <class T, cublasStatus_t (*Destroy)(T)>
   using handle = std::unique_ptr<T, destroyer<T, Destroy>>;

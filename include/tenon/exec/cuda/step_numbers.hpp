@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 /// What host and device tell each other about a step. Nothing of it selects code.
@@ -33,6 +34,7 @@ struct step_numbers {
   // From the host, before each step. This part is copied alone.
   double rate = 0;
   std::int64_t count = 0;  ///< rows with a target in the step, over all ranks
+  std::int64_t number = 0;  ///< of the step, since the device's engine was made
   // State, moved by `decide`; the host has a copy, which checkpoints save.
   double scale = 1;
   std::int64_t good_steps = 0, skipped = 0, updates = 0;
@@ -45,7 +47,7 @@ struct step_numbers {
   // For `update`: as optim::engine<...>::constants.
   float factor = 0, decay = 1, step = 0, bias2 = 0;
 };
-inline constexpr std::int64_t host_part = 16;  ///< bytes of step_numbers that the host writes before each step
-static_assert(sizeof(double) + sizeof(std::int64_t) == host_part);
+inline constexpr std::int64_t host_part = 24;  ///< bytes of step_numbers that the host writes before each step
+static_assert(offsetof(step_numbers, scale) == host_part);
 
 }  // namespace tenon::exec::cuda
