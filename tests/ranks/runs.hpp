@@ -9,6 +9,10 @@
 #include "tenon/checkpoint/directory.hpp"
 #include "tenon/core/sha256.hpp"
 
+#ifndef TENON_ON_RANKS
+#define TENON_ON_RANKS ""
+#endif
+
 namespace ranks_tests {
 
 namespace fs = std::filesystem;

@@ -9,7 +9,12 @@
 int main(int argc, char** argv) {
   int const n = tenon::exec::cuda::device_count();
   if (n == 0) {
-    std::printf("no GPU was found, so the tests of tests/cuda were compiled for one, linked and not run on it; look at nvidia-smi and CUDA_VISIBLE_DEVICES if there should be one\n");
+#ifdef TENON_CUDA_NCCL
+    char const* const ranks = " (NCCL, too)";
+#else
+    char const* const ranks = "";
+#endif
+    std::printf("no GPU was found, so the tests of tests/cuda were compiled for one, linked%s and not run on it; look at nvidia-smi and CUDA_VISIBLE_DEVICES if there should be one\n", ranks);
     return 77;
   }
   auto const f = tenon::exec::cuda::facts_of_device(0);
