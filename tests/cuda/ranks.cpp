@@ -25,6 +25,7 @@ struct arrangement {
   double scale = 1;         ///< of the loss, at the start
   int without_targets = -1; ///< a rank that has none
   std::int64_t bucket = 4096;
+  int many_documents = -1;  ///< a step in which the last sample has more than a graph has room for
 };
 
 /// Two micro-batches of two samples for one rank alone; each of two ranks takes one of them.
@@ -37,7 +38,9 @@ void train(exec::cuda::communicator* c, int rank, int size, arrangement const& a
                                          parallel::make_buckets(parallel::readiness<Model>::places(), a.bucket, 4));
   for (int s = 0; s < told<Model>::steps; ++s) {
     step_rows rows(4, 2, 20, Model::vocab, std::uint64_t(s));
-    std::int64_t count = 0;
+    if (s == a.many_documents)
+      for (std::size_t i = rows.tokens.size() - 20; i < rows.tokens.size(); ++i) rows.document_start[i] = std::int32_t(i % 20), rows.positions[i] = 0;
+    std::int64_t count = 0, most = 0;
     auto const mine = rows.samples / size;
     for (int r = 0; r < size; ++r)
       for (auto i = r * mine * 20; i < (r + 1) * mine * 20; ++i) {
@@ -45,7 +48,9 @@ void train(exec::cuda::communicator* c, int rank, int size, arrangement const& a
         count += rows.targets[std::size_t(i)] >= 0;
         if (r == rank && s == 0) t.targets += rows.targets[std::size_t(i)] >= 0;
       }
-    gpu.on.step(rows.view(rank * mine, mine), 1e-3 * (s + 1), count, exchange);
+    for (int r = 0; r < size; ++r) most = std::max(most, gpu.on.documents(rows.view(r * mine, mine)));
+    EXPECT_EQ(most > 8, s == a.many_documents);
+    gpu.on.step(rows.view(rank * mine, mine), 1e-3 * (s + 1), count, exchange, int(most));
     auto const n = gpu.on.report();
     EXPECT_EQ(gpu.on.passed(), s + 1);
     t.loss[s] = n.loss / double(count), t.norm[s] = n.norm, t.applied[s] = n.applied, t.scale = n.scale, t.skipped = n.skipped;
@@ -120,6 +125,12 @@ void one_is_two() {
 }
 
 }  // namespace
+
+TEST("a step that does not fit into one rank's graph goes kernel by kernel on all") {
+  auto const a = on_ranks<untied, float>(2, {.many_documents = 2}), b = on_ranks<untied, float>(1, {.many_documents = 2});
+  EXPECT(same_bits(weights_of(a[0]), weights_of(a[1])));
+  for (int s = 0; s < told<untied>::steps; ++s) EXPECT_NEAR(a[0].loss[s], b[0].loss[s], 1e-6 * b[0].loss[s]);
+}
 
 TEST("1, 2 and 4 ranks over the same global batches have the same gradients and losses, and two are bit-identical") {
   SUBCASE("untied") { one_is_two<untied>(); }

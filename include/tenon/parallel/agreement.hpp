@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <bit>
 #include <string>
 
@@ -32,27 +33,33 @@ class agreement {
   }
 
  protected:
-  /// The targets of the step over all ranks, before the first pass. `norm`: of the gradient of the last step that this rank
+  struct beginning {
+    std::int64_t targets;    ///< of the step, over all ranks
+    std::int64_t documents;  ///< the most that a micro-batch of it has, on any rank
+  };
+  /// What the ranks must know of a step before its first pass. `norm`: of the gradient of the last step that this rank
   /// has the report of, the `reported`-th. Throws departure where a rank is lost, and where ranks do not have the same norm
   /// of the same step: then their weights have come apart.
-  std::int64_t begin(std::int64_t targets, double norm, std::int64_t reported) {
+  beginning begin(beginning const& mine, double norm, std::int64_t reported) {
     struct note {
-      std::int64_t targets, stop, reported;
+      beginning of;
+      std::int64_t stop, reported;
       std::uint64_t norm;
     };
-    auto const all = group_->gather(note{targets, asked_ ? 1 : 0, reported, std::bit_cast<std::uint64_t>(norm)},
+    auto const all = group_->gather(note{mine, asked_ ? 1 : 0, reported, std::bit_cast<std::uint64_t>(norm)},
                                     "the beginning of the step");
-    std::int64_t sum = 0;
+    beginning together{};
     stops_ = false;
     for (std::size_t r = 0; r < all.size(); ++r) {
-      sum += all[r].targets, stops_ = stops_ || all[r].stop != 0;
+      together.targets += all[r].of.targets, together.documents = std::max(together.documents, all[r].of.documents);
+      stops_ = stops_ || all[r].stop != 0;
       if (all[r].reported == all[0].reported && all[r].norm != all[0].norm)
         throw departure(group_->announce(
             {1, "rank " + std::to_string(r) + " on " + group_->host_of(int(r)) +
                     " does not have the same gradient as rank 0; its memory or its network is not in order. Go on from the "
                     "last checkpoint, without that machine"}));
     }
-    return sum;
+    return together;
   }
 
  private:

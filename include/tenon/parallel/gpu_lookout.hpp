@@ -35,7 +35,10 @@ class gpu_lookout {
   }
   /// A step goes to the GPU; the oldest one is back.
   void begun() { begun_.fetch_add(1); }
-  void ended() { ended_.fetch_add(1); }
+  void ended() {
+    count(ended_.load() + 1);
+    ended_.fetch_add(1);
+  }
   /// Throws departure where a rank was lost.
   void check() {
     if (!found_.load(std::memory_order_acquire)) return;
@@ -49,6 +52,11 @@ class gpu_lookout {
   }
 
  private:
+  /// This rank's passes of a step are done: it has come further, once a step, so that all ranks count alike.
+  void count(std::int64_t step) {
+    auto before = step - 1;
+    if (counted_.compare_exchange_strong(before, step)) group_->came_further();
+  }
   void work() {
     std::unique_lock lock(mutex_);
     while (!stop_) {
@@ -68,7 +76,7 @@ class gpu_lookout {
     if (connection && begun_.load() < step) return std::nullopt;
     if (step != step_) step_ = step, seen_ = now, waits_ = step == 0;
     // Until its own passes are done it is this rank for which others wait.
-    if (!waits_ && device_->passed() >= step) waits_ = true, seen_ = now, group_->came_further();
+    if (!waits_ && device_->passed() >= step) waits_ = true, seen_ = now, count(step);
     if (now - seen_ < std::chrono::milliseconds(500)) return std::nullopt;
     auto const since = waits_ ? seen_ : now;
     std::string const what = step == 0 ? "the connection of the GPUs" : "the reduction of the gradient";
@@ -99,7 +107,7 @@ class gpu_lookout {
   group* group_;
   Device const* device_;
   std::chrono::seconds patience_;
-  std::atomic<std::int64_t> begun_{0}, ended_{0};
+  std::atomic<std::int64_t> begun_{0}, ended_{0}, counted_{0};
   std::atomic<bool> found_{false};
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -43,10 +43,10 @@ class gpu_ranks : public agreement {
 
   /// Puts a step on the GPU's way: as device::step, with this rank's number of targets.
   void step(nn::micro_batch const& rows, double rate, std::int64_t targets) {
-    auto const count = agreement::begin(targets, norm_, times_.steps);
+    auto const all = agreement::begin({targets, device_->documents(rows)}, norm_, times_.steps);
     if (lookout_) lookout_->begun();
     try {
-      device_->step(rows, rate, count, exchange_);
+      device_->step(rows, rate, all.targets, exchange_, int(all.documents));
     } catch (exec::cuda::connection_error const& e) {
       lookout_->check();
       company().give_up(first_line(e.what()), "the reduction of the gradient");

@@ -44,9 +44,9 @@ class ranks : public agreement {
 
   /// The targets of the step over all ranks, before the first pass; see agreement::begin.
   std::int64_t begin(std::int64_t targets) {
-    auto const sum = agreement::begin(targets, norm_, times_.steps);
+    auto const all = agreement::begin({targets, 0}, norm_, times_.steps);
     reducer_.open();
-    return sum;
+    return all.targets;
   }
   /// As the engine's; every member calls it.
   template <class X>

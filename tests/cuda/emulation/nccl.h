@@ -25,7 +25,7 @@ namespace emulation {
 
 struct nccl_call {
   std::uint64_t number, count;
-  int type;
+  int type, captured;
   friend bool operator==(nccl_call const&, nccl_call const&) = default;
 };
 /// At the beginning of the shared memory; zero when it is made. Behind it each rank has room for what it brings.
@@ -68,8 +68,8 @@ struct emulated_communicator {
       if (spin > 200) std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
   template <class T>
-  void add(T const* from, T* to, std::size_t n) {
-    emulation::nccl_call const mine{++calls, n, int(sizeof(T))};
+  void add(T const* from, T* to, std::size_t n, bool captured) {
+    emulation::nccl_call const mine{++calls, n, int(sizeof(T)), captured};
     ++emulation::reductions;
     if (emulation::fault.number == calls) {
       if (emulation::fault.signal != 0) ::raise(emulation::fault.signal);
@@ -133,11 +133,12 @@ inline ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t* e) { retur
 inline ncclResult_t ncclGroupStart() { return ncclSuccess; }
 inline ncclResult_t ncclGroupEnd() { return ncclSuccess; }
 inline ncclResult_t ncclAllReduce(void const* from, void* to, std::size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t c, cudaStream_t s) {
+  bool const captured = s->capturing != nullptr;  // on one rank and not on the others, the real one may hang
   emulation::enqueue(s, [=] {
     if (type == ncclFloat32)
-      c->add(static_cast<float const*>(from), static_cast<float*>(to), n);
+      c->add(static_cast<float const*>(from), static_cast<float*>(to), n, captured);
     else
-      c->add(static_cast<double const*>(from), static_cast<double*>(to), n);
+      c->add(static_cast<double const*>(from), static_cast<double*>(to), n, captured);
   });
   return ncclSuccess;
 }

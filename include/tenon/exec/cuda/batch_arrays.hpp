@@ -22,14 +22,20 @@ class batch_writer {
     for (int i = 0; i < 4; ++i) std::memcpy(place(i), from[i], std::size_t(n) * 4);
     sort(b.tokens, n, place(4));
     auto* const begins = place(5);
-    int documents = 0;
+    int found = 0;
     for (std::int64_t row = 0; row < n; ++row)
-      if (b.document_start[row] == row % b.sequence) begins[documents++] = std::int32_t(row);
-    std::fill(begins + documents, begins + rows + 1, std::int32_t(n));  // behind them: empty ones
-    return documents;
+      if (begins_document(b, row)) begins[found++] = std::int32_t(row);
+    std::fill(begins + found, begins + rows + 1, std::int32_t(n));  // behind them: empty ones
+    return found;
+  }
+  static int documents(nn::micro_batch const& b) {
+    int found = 0;
+    for (std::int64_t row = 0; row < b.num_rows(); ++row) found += begins_document(b, row) ? 1 : 0;
+    return found;
   }
 
  private:
+  static bool begins_document(nn::micro_batch const& b, std::int64_t row) { return b.document_start[row] == row % b.sequence; }
   /// Rows sorted by token, equal tokens in the order of the batch.
   void sort(std::int32_t const* tokens, std::int64_t n, std::int32_t* order) {
     std::fill(at_.begin(), at_.end(), 0);

@@ -68,16 +68,16 @@ class device {
 
   /// Puts a whole step into the stream. `b`: the step's rows on the host, micro_batches x samples. Its report is fetched
   /// by `report`, in the order of the steps; at most two may be on their way. `count`: over all ranks, whose `exchange` is the
-  /// same object in all steps.
+  /// same object in all steps. `documents`: the most of a micro-batch on any rank, because NCCL wants a graph on all or none.
   void step(nn::micro_batch const& b, double rate, std::int64_t count) {
     no_exchange nobody;
     step(b, rate, count, nobody);
   }
   template <class Exchange>
-  void step(nn::micro_batch const& b, double rate, std::int64_t count, Exchange& exchange) {
+  void step(nn::micro_batch const& b, double rate, std::int64_t count, Exchange& exchange, int documents = 0) {
     auto const slot = std::size_t(steps_ % 2);
     check(cudaEventSynchronize(free_[slot].get()), "waiting for an earlier step");  // two steps ago: long done
-    bool const few = send(slot, b, rate, count);
+    bool const few = send(slot, b, rate, count, documents);
     bool const whole = graphs_ && few && steps_ > 0 && micro_batches_ * Model::layers * 64 <= longest_graph;
     if (!whole) {
       issue(exchange);
@@ -101,6 +101,12 @@ class device {
   std::int64_t issued() const { return steps_; }
   /// Whether the oldest step whose report was not fetched is done.
   bool has_report() const { return is_done(done_[std::size_t(reported_ % 2)]); }
+  /// The most documents that a micro-batch of a step has.
+  std::int64_t documents(nn::micro_batch const& b) const {
+    std::int64_t most = 0;
+    for (std::int64_t m = 0; m < micro_batches_; ++m) most = std::max<std::int64_t>(most, batch_writer::documents(part(b, m)));
+    return most;
+  }
   /// Steps whose passes are done here; what is left of the last of them waits for other ranks. From any thread.
   std::int64_t passed() const { return *reinterpret_cast<std::int64_t const volatile*>(passed_.data()); }
 
@@ -196,7 +202,7 @@ class device {
   }
 
   /// Sends numbers and rows of a step. Returns whether no micro-batch has more documents than a graph has room for.
-  bool send(std::size_t slot, nn::micro_batch const& b, double rate, std::int64_t count) {
+  bool send(std::size_t slot, nn::micro_batch const& b, double rate, std::int64_t count, int elsewhere) {
     auto* const from = sent_[slot].data();
     int most = 0;
     for (std::int64_t m = 0; m < micro_batches_; ++m)
@@ -207,7 +213,7 @@ class device {
     copy_to_device(stream(), batches_, from, micro_batches_ * batch_arrays * batch_array_bytes(rows()));
     copy_to_device(stream(), numbers_, numbers, host_part);
     check(cudaEventRecord(free_[slot].get(), stream()), "marking what was sent");
-    bool const few = most <= graph_documents();
+    bool const few = std::max(most, elsewhere) <= graph_documents();
     documents_ = few ? graph_documents() : most;
     return few;
   }
