@@ -5,7 +5,7 @@
 
 template class tenon::parallel::gpu_exchange<rigs::untied>;
 template void tenon::exec::cuda::device<rigs::untied, tenon::nn::bf16, 2>::step(tenon::nn::micro_batch const&, double, std::int64_t,
-                                                                              tenon::parallel::gpu_exchange<rigs::untied>&);
+                                                                              tenon::parallel::gpu_exchange<rigs::untied>&, int);
 #endif
 
 template class tenon::exec::cuda::device<rigs::untied, tenon::nn::bf16, 2>;
