@@ -13,7 +13,7 @@ namespace {
 /// What a rank tells: in memory that parent and children share.
 template <class Model>
 struct told {
-  static constexpr int steps = 4;
+  static constexpr int steps = 3;
   double loss[steps], norm[steps], scale;
   std::int64_t applied[steps], targets, reductions, skipped;
   float gradient[std::size_t(model_size<Model>)], weights[std::size_t(model_size<Model>)];
@@ -98,8 +98,9 @@ std::vector<float> gradient_of(told<Model> const& t) { return {t.gradient, t.gra
 template <class Model>
 std::vector<float> weights_of(told<Model> const& t) { return {t.weights, t.weights + model_size<Model>}; }
 
+/// `all_orders`: of streams, with and without graphs.
 template <class Model>
-void one_is_two() {
+void one_is_two(bool all_orders) {
   using emulation::when;
   auto const one = on_ranks<Model, float>(1), two = on_ranks<Model, float>(2), four = on_ranks<Model, float>(4);
   EXPECT(two[0].targets != two[1].targets);
@@ -114,10 +115,13 @@ void one_is_two() {
     }
   }
   // The same on both, to the bit, and each time; whatever a stream that nobody waits for may do; in a graph or not.
-  for (auto const& other : {two[1], on_ranks<Model, float>(2)[0], on_ranks<Model, float>(2, {.streams = when::first_stream_first})[1],
-                            on_ranks<Model, float>(2, {.streams = when::last_stream_first})[0],
-                            on_ranks<Model, float>(2, {.streams = when::first_stream_first, .graphs = false})[0],
-                            on_ranks<Model, float>(2, {.streams = when::last_stream_first, .graphs = false})[1]}) {
+  std::vector<told<Model>> others{two[1], on_ranks<Model, float>(2, {.streams = when::first_stream_first})[1]};
+  if (all_orders)
+    for (bool const graphs : {true, false}) {
+      others.push_back(on_ranks<Model, float>(2, {.streams = when::last_stream_first, .graphs = graphs})[0]);
+      if (!graphs) others.push_back(on_ranks<Model, float>(2, {.streams = when::first_stream_first, .graphs = false})[0]);
+    }
+  for (auto const& other : others) {
     EXPECT(same_bits(weights_of(other), weights_of(two[0])));
     EXPECT(std::memcmp(other.norm, two[0].norm, sizeof other.norm) == 0);
     EXPECT(std::memcmp(other.loss, two[0].loss, sizeof other.loss) == 0);
@@ -133,8 +137,8 @@ TEST("a step that does not fit into one rank's graph goes kernel by kernel on al
 }
 
 TEST("1, 2 and 4 ranks over the same global batches have the same gradients and losses, and two are bit-identical") {
-  SUBCASE("untied") { one_is_two<untied>(); }
-  SUBCASE("tied, recomputed") { one_is_two<tied>(); }
+  SUBCASE("untied") { one_is_two<untied>(true); }
+  SUBCASE("tied, recomputed") { one_is_two<tied>(false); }
 }
 
 TEST("an overflow on one rank is an overflow on all: they skip and scale alike, with nothing but the gradient exchanged") {
