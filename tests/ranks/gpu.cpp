@@ -99,7 +99,7 @@ TEST("ranks on GPUs: each needs a GPU of its own, and with fewer the start is a 
     EXPECT_EQ(c.wait(), 2);
     auto const said = c.printed();
     DOCTEST_INFO(said);
-    EXPECT(contains(said, "rank 1 on "));
+    if (*there == '1') EXPECT(contains(said, "rank 1 on "));
     EXPECT(contains(said, "[tenon.gpu_present]"));
     EXPECT(contains(said, std::string("GPUs found = ") + there));
   }
