@@ -1,6 +1,6 @@
 """tiny_model.py DIRECTORY TEXT [KIND]: a tiny model with random weights and a tokenizer trained on TEXT, as transformers saves them:
-config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json. KIND: llama (the shape of
-app_test::tiny), v2 or v3."""
+config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json. KIND: tiny (a llama of the
+shape of app_test::tiny), llama, v2 or v3."""
 import os
 import sys
 
@@ -14,7 +14,8 @@ from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Con
 
 BOS, EOS = "<\uff5cbegin\u2581of\u2581sentence\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>"
 SPLIT = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-directory, text, kind = (sys.argv[1:] + ["llama"])[:3]
+directory, text, kind = (sys.argv[1:] + ["tiny"])[:3]
+positions = 64 if kind == "tiny" else 128
 
 t = Tokenizer(models.BPE())
 t.pre_tokenizer = pre_tokenizers.Sequence([
@@ -24,16 +25,16 @@ trainer = trainers.BpeTrainer(vocab_size=310, special_tokens=[BOS, EOS], initial
 with open(text, encoding="utf-8") as f:
     t.train_from_iterator([f.read()], trainer)
 t.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, 0)])
-PreTrainedTokenizerFast(tokenizer_object=t, bos_token=BOS, eos_token=EOS, model_max_length=64 if kind == "llama" else 128).save_pretrained(directory)
+PreTrainedTokenizerFast(tokenizer_object=t, bos_token=BOS, eos_token=EOS, model_max_length=positions).save_pretrained(directory)
 
 torch.manual_seed(11)
 common = dict(vocab_size=320, hidden_size=32, num_attention_heads=4, intermediate_size=48, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1)
-if kind == "llama":
-    LlamaForCausalLM(LlamaConfig(num_hidden_layers=2, num_key_value_heads=2, max_position_embeddings=64, **common)).save_pretrained(directory)
+if kind in ("tiny", "llama"):
+    LlamaForCausalLM(LlamaConfig(num_hidden_layers=2, num_key_value_heads=2, max_position_embeddings=positions, **common)).save_pretrained(directory)
     sys.exit()
 latent = dict(num_hidden_layers=3, num_key_value_heads=4, q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12,
               moe_intermediate_size=16, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2, first_k_dense_replace=1,
-              n_shared_experts=1, max_position_embeddings=128, rms_norm_eps=1e-5, attention_bias=False)
+              n_shared_experts=1, max_position_embeddings=positions, rms_norm_eps=1e-5, attention_bias=False)
 if kind == "v2":
     model = DeepseekV2ForCausalLM(DeepseekV2Config(**common, **latent, topk_method="group_limited_greedy", routed_scaling_factor=1.0))
 else:
