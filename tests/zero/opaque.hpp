@@ -12,85 +12,85 @@ template <class Compute>
 class opaque {
  public:
   using compute = Compute;
-  int member() const { return 0; }
-  int members() const { return 1; }
-  void barrier() const { zero_kernel(op::barrier, 0, nullptr, nullptr, nullptr, 0); }
+  [[gnu::always_inline]] int member() const { return 0; }
+  [[gnu::always_inline]] int members() const { return 1; }
+  [[gnu::always_inline]] void barrier() const { zero_kernel(op::barrier, 0, nullptr, nullptr, nullptr, 0); }
   template <class F>
-  void rows(std::int64_t n, F&& f) const {
+  [[gnu::always_inline]] void rows(std::int64_t n, F&& f) const {
     f(std::int64_t{0}, n);
   }
 
   template <class In, class W, class Out>
-  void linear(std::int64_t n, In in, W const& w, Out out) const {
+  [[gnu::always_inline]] void linear(std::int64_t n, In in, W const& w, Out out) const {
     zero_kernel(op::linear, n, in.data, w.data, out.data, 0);
   }
   template <class In, class W, class Out>
-  void linear_add(std::int64_t n, In in, W const& w, Out out) const {
+  [[gnu::always_inline]] void linear_add(std::int64_t n, In in, W const& w, Out out) const {
     zero_kernel(op::linear_add, n, in.data, w.data, out.data, 0);
   }
   template <class In, class W, class Out>
-  void linear_backward_input(std::int64_t n, In d_out, W const& w, Out d_in, float beta) const {
+  [[gnu::always_inline]] void linear_backward_input(std::int64_t n, In d_out, W const& w, Out d_in, float beta) const {
     zero_kernel(op::linear_backward_input, n, d_out.data, w.data, d_in.data, beta);
   }
   template <class Out, class In, class G>
-  void linear_backward_weight(std::int64_t n, Out d_out, In in, G const& g) const {
+  [[gnu::always_inline]] void linear_backward_weight(std::int64_t n, Out d_out, In in, G const& g) const {
     zero_kernel(op::linear_backward_weight, n, d_out.data, in.data, g.data, g.beta);
   }
   template <class In, class Out>
-  void copy(std::int64_t n, In in, Out out) const {
+  [[gnu::always_inline]] void copy(std::int64_t n, In in, Out out) const {
     zero_kernel(op::copy, n, in.data, out.data, nullptr, 0);
   }
   template <class Out>
-  void zero(std::int64_t n, Out out) const {
+  [[gnu::always_inline]] void zero(std::int64_t n, Out out) const {
     zero_kernel(op::zero, n, out.data, nullptr, nullptr, 0);
   }
   template <class In, class Out>
-  void convert(std::int64_t n, In in, Out out) const {
+  [[gnu::always_inline]] void convert(std::int64_t n, In in, Out out) const {
     zero_kernel(op::convert, n, in.data, out.data, nullptr, 0);
   }
   template <class In, class W, class Out, class Inverse>
-  void rmsnorm(std::int64_t n, In in, W const& w, Out out, Inverse inverse, float epsilon) const {
+  [[gnu::always_inline]] void rmsnorm(std::int64_t n, In in, W const& w, Out out, Inverse inverse, float epsilon) const {
     zero_attention(op::rmsnorm, n, in.data, w.data, out.data, inverse.data, nullptr, nullptr);
     zero_kernel(op::rmsnorm, n, nullptr, nullptr, nullptr, epsilon);
   }
   template <class In, class W, class Inverse, class DOut, class DIn, class Partial>
-  void rmsnorm_backward(std::int64_t n, In in, W const& w, Inverse inverse, DOut d_out, DIn d_in, Partial partial) const {
+  [[gnu::always_inline]] void rmsnorm_backward(std::int64_t n, In in, W const& w, Inverse inverse, DOut d_out, DIn d_in, Partial partial) const {
     zero_attention(op::rmsnorm_backward, n, in.data, w.data, inverse.data, d_out.data, d_in.data, partial.data);
   }
   template <class G, class Partial>
-  void add_tiles(std::int64_t n, G const& g, Partial partial) const {
+  [[gnu::always_inline]] void add_tiles(std::int64_t n, G const& g, Partial partial) const {
     zero_kernel(op::add_tiles, n, g.data, partial.data, nullptr, g.beta);
   }
   template <class Row>
-  void swiglu(std::int64_t n, Row gate, Row up, Row out) const {
+  [[gnu::always_inline]] void swiglu(std::int64_t n, Row gate, Row up, Row out) const {
     zero_kernel(op::swiglu, n, gate.data, up.data, out.data, 0);
   }
   template <class D, class Row>
-  void swiglu_backward(std::int64_t n, D d_out, Row gate, Row up) const {
+  [[gnu::always_inline]] void swiglu_backward(std::int64_t n, D d_out, Row gate, Row up) const {
     zero_kernel(op::swiglu_backward, n, d_out.data, gate.data, up.data, 0);
   }
   template <int HeadDim, class Row>
-  void rotary(nn::micro_batch const& b, Row row, int direction) const {
+  [[gnu::always_inline]] void rotary(nn::micro_batch const& b, Row row, int direction) const {
     zero_kernel(op::rotary, b.num_rows(), row.data, b.rotary_cos, b.rotary_sin, float(direction));
   }
   template <int Heads, int KvHeads, class Q, class K, class L>
-  void attention(nn::micro_batch const& b, Q q, K k, K v, Q mixed, L log_sum_exp) const {
+  [[gnu::always_inline]] void attention(nn::micro_batch const& b, Q q, K k, K v, Q mixed, L log_sum_exp) const {
     zero_attention(op::attention, b.num_rows(), q.data, k.data, v.data, mixed.data, log_sum_exp.data, nullptr);
   }
   template <int Heads, int KvHeads, class Q, class K, class L, class D>
-  void attention_backward(nn::micro_batch const& b, Q q, K k, K v, Q mixed, L log_sum_exp, D d_mixed) const {
+  [[gnu::always_inline]] void attention_backward(nn::micro_batch const& b, Q q, K k, K v, Q mixed, L log_sum_exp, D d_mixed) const {
     zero_attention(op::attention_backward, b.num_rows(), q.data, k.data, v.data, mixed.data, log_sum_exp.data, d_mixed.data);
   }
   template <class W, class Out>
-  void embedding(nn::micro_batch const& b, W const& w, Out out) const {
+  [[gnu::always_inline]] void embedding(nn::micro_batch const& b, W const& w, Out out) const {
     zero_kernel(op::embedding, b.num_rows(), b.tokens, w.data, out.data, 0);
   }
   template <class D, class G>
-  void embedding_backward(nn::micro_batch const& b, D d, G const& g) const {
+  [[gnu::always_inline]] void embedding_backward(nn::micro_batch const& b, D d, G const& g) const {
     zero_kernel(op::embedding_backward, b.num_rows(), b.tokens, d.data, g.data, g.beta);
   }
   template <class Logits, class DLogits, class Loss>
-  void cross_entropy_gradient(std::int64_t n, Logits logits, std::int32_t const* targets, float seed, DLogits d_logits,
+  [[gnu::always_inline]] void cross_entropy_gradient(std::int64_t n, Logits logits, std::int32_t const* targets, float seed, DLogits d_logits,
                               Loss loss) const {
     zero_attention(op::cross_entropy_gradient, n, logits.data, targets, d_logits.data, loss.data, nullptr, nullptr);
     zero_kernel(op::cross_entropy_gradient, n, nullptr, nullptr, nullptr, seed);

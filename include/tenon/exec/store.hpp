@@ -75,45 +75,74 @@ inline void initialise_place(nn::parameter_place const& p, float* w, std::uint64
   }
 }
 
-/// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one
-/// flat buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
+/// Lends the parameters in flat buffers of flat_layout<Model>, wherever these lie.
 template <class Model, class Compute>
-class parameter_store {
+class lender {
  public:
   using layout = flat_layout<Model>;
-  static constexpr bool has_copy = !std::is_same_v<Compute, float>;
-  static constexpr std::int64_t size = layout::total;
-
-  parameter_store()
-      : master_(size * 4), gradient_(size * 4), copy_(has_copy ? size * std::int64_t(sizeof(Compute)) : 0) {}
-
-  float* master() const { return master_.as<float>(); }
-  float* gradient() const { return gradient_.as<float>(); }
-  Compute* compute() const {
-    if constexpr (has_copy)
-      return copy_.template as<Compute>();
-    else
-      return master();
-  }
-
   using W = nn::weights<Compute>;
-  auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
+  lender() = default;
+  lender(float* master, float* gradient, Compute* compute) : master_(master), gradient_(gradient), compute_(compute) {}
+
+  float* master() const { return master_; }
+  float* gradient() const { return gradient_; }
+  Compute* compute() const { return compute_; }
+
+  [[gnu::always_inline]] auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
   template <int Section = 0>
-  auto block(int i) const {
+  [[gnu::always_inline]] auto block(int i) const {
     return lend<typename nn::section_at<Model, Section>::block::template params<W>>(layout::template block<Section>(i));
   }
-  auto head() const { return lend<typename Model::head_group::template params<W>>(layout::head); }
+  [[gnu::always_inline]] auto head() const {
+    return lend<typename Model::head_group::template params<W>>(layout::head);
+  }
 
-  auto embedding_sink(bool first) const {
+  [[gnu::always_inline]] auto embedding_sink(bool first) const {
     return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first);
   }
   template <int Section = 0>
-  auto block_sink(int i, bool first) const {
+  [[gnu::always_inline]] auto block_sink(int i, bool first) const {
     return sink<typename nn::section_at<Model, Section>::block::template params<nn::gradients>>(
         layout::template block<Section>(i), first);
   }
-  auto head_sink(bool first) const {
+  [[gnu::always_inline]] auto head_sink(bool first) const {
     return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first);
+  }
+
+ private:
+  template <class Params>
+  [[gnu::always_inline]] Params lend(std::int64_t offset) const {
+    Params p{};
+    nn::bind_parameters(p, static_cast<Compute const*>(compute_) + offset, master_ + offset);
+    return p;
+  }
+  template <class Params>
+  [[gnu::always_inline]] Params sink(std::int64_t offset, bool first) const {
+    Params p{};
+    nn::bind_parameters(p, gradient_ + offset);
+    nn::for_each_leaf(p, [&](auto& leaf) { leaf.beta = first ? 0.f : 1.f; });
+    return p;
+  }
+
+  float *master_ = nullptr, *gradient_ = nullptr;
+  Compute* compute_ = nullptr;
+};
+
+/// Master weights and gradients in fp32, and the weights in the compute dtype (for fp32 the master itself), each one
+/// flat buffer. Padding stays zero for good: gradient, moments and weights of padding never change.
+template <class Model, class Compute>
+class parameter_store : public lender<Model, Compute> {
+ public:
+  static constexpr bool has_copy = !std::is_same_v<Compute, float>;
+  static constexpr std::int64_t size = flat_layout<Model>::total;
+  using lender<Model, Compute>::master;
+  using lender<Model, Compute>::compute;
+
+  parameter_store()
+      : master_(size * 4), gradient_(size * 4), copy_(has_copy ? size * std::int64_t(sizeof(Compute)) : 0) {
+    auto const& values = has_copy ? copy_ : master_;
+    static_cast<lender<Model, Compute>&>(*this) = {master_.as<float>(), gradient_.as<float>(),
+                                                   values.template as<Compute>()};
   }
 
   /// Rounds the master into the compute copy; needed after loading and after initialising, not in the step.
@@ -129,20 +158,6 @@ class parameter_store {
   }
 
  private:
-  template <class Params>
-  Params lend(std::int64_t offset) const {
-    Params p{};
-    nn::bind_parameters(p, static_cast<Compute const*>(compute()) + offset, master() + offset);
-    return p;
-  }
-  template <class Params>
-  Params sink(std::int64_t offset, bool first) const {
-    Params p{};
-    nn::bind_parameters(p, gradient() + offset);
-    nn::for_each_leaf(p, [&](auto& leaf) { leaf.beta = first ? 0.f : 1.f; });
-    return p;
-  }
-
   buffer master_, gradient_, copy_;
 };
 

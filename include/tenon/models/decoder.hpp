@@ -111,7 +111,7 @@ struct decoder {
   template <class T>
   using cache = typename body_layers::template cache<T>;
 
-  static constexpr auto projection(auto const& embedding, auto const& head) {
+  [[gnu::always_inline]] static constexpr auto projection(auto const& embedding, auto const& head) {
     if constexpr (Tied)
       return embedding.model.embed_tokens.weight;
     else
@@ -119,22 +119,22 @@ struct decoder {
   }
 
   /// One micro-batch forward and backward. Adds -log p to `s.head.loss`; gradients go to the store's sinks, which the
-  /// first micro-batch (`first`) overwrites and later ones add to. `seed` is scale * weight / count (DESIGN, promise 3).
-  /// `b.balance_seed` and `b.balance` are those of the experts' balance losses, whose sums are added to
+  /// first micro-batch (`first`) overwrites and later ones add to. `seed` is scale * weight / count (DESIGN, promise
+  /// 3). `b.balance_seed` and `b.balance` are those of the experts' balance losses, whose sums are added to
   /// `s.balance_loss`; `b.further_weight` is that of each module's loss.
   ///
   /// What a store gives is a lease: the group may be used until the object's life ends, which releases it. So each
   /// lease stands where its group is needed and no longer; on one device that costs nothing.
+  ///
+  /// The layers of this pass are inlined by force (gnu::always_inline), and take views by reference: a compiler that
+  /// left some of them alone would copy views and store's leases in and out of calls (./tenon test zero counts that).
   template <class X, class Store, class T>
-  static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s,
-                                         scratch const& t, float seed, bool first) {
-    if constexpr (routes) {
-      nn::micro_batch counted = b;
-      counted.balance_loss = s.balance_loss.data;
-      pass(x, store, counted, s, t, seed, first);
-    } else {
-      pass(x, store, b, s, t, seed, first);
-    }
+  [[gnu::always_inline]] static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b,
+                                                                saved<T> const& s, scratch const& t, float seed,
+                                                                bool first) {
+    nn::micro_batch own = b;  // a copy that no kernel can reach: what is computed from it is computed once
+    if constexpr (routes) own.balance_loss = s.balance_loss.data;
+    pass(x, store, own, s, t, seed, first);
   }
 
   /// Forward only: adds -log p of each row with a target to `s.head.loss`. `State`: saved or forward_state.
@@ -169,7 +169,7 @@ struct decoder {
   }
 
  private:
-  static constexpr auto table_of_head(auto& store) {
+  [[gnu::always_inline]] static constexpr auto table_of_head(auto& store) {
     if constexpr (Tied)
       return store.embedding();
     else
@@ -179,54 +179,56 @@ struct decoder {
   template <class Store>
   struct lending {
     Store& store;
-    constexpr auto operator()(int i) const { return store.template block<0>(i); }
-    constexpr auto operator()(auto s, int i) const { return store.template block<s()>(i); }
+    [[gnu::always_inline]] constexpr auto operator()(int i) const { return store.template block<0>(i); }
+    [[gnu::always_inline]] constexpr auto operator()(auto s, int i) const { return store.template block<s()>(i); }
   };
   template <class Store>
   struct sinking {
     Store& store;
     bool first;
-    constexpr auto operator()(int i) const { return store.template block_sink<0>(i, first); }
-    constexpr auto operator()(auto s, int i) const { return store.template block_sink<s()>(i, first); }
+    [[gnu::always_inline]] constexpr auto operator()(int i) const { return store.template block_sink<0>(i, first); }
+    [[gnu::always_inline]] constexpr auto operator()(auto s, int i) const {
+      return store.template block_sink<s()>(i, first);
+    }
   };
   template <class Store>
-  static constexpr lending<Store> blocks_of(Store& store) {
+  [[gnu::always_inline]] static constexpr lending<Store> blocks_of(Store& store) {
     return {store};
   }
   template <class Store>
-  static constexpr sinking<Store> sinks_of(Store& store, bool first) {
+  [[gnu::always_inline]] static constexpr sinking<Store> sinks_of(Store& store, bool first) {
     return {store, first};
   }
 
   template <class X, class Store, class T>
-  static constexpr void pass(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
-                             float seed, bool first) {
+  [[gnu::always_inline]] static constexpr void pass(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s,
+                                                    scratch const& t, float seed, bool first) {
     auto const block = blocks_of(store);
     table_layer::forward(x, b, store.embedding().model.embed_tokens, body_layers::entry(s.body));
     body_layers::forward_train(x, b, s.body, s.head.in, block);
-    auto const back = [&] { body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks_of(store, first)); };
     if constexpr (Modules > 0) {
       auto table_sink = store.embedding_sink(first);
       heads_backward(x, store, b, s, t, seed, first, table_sink);
-      back();
+      body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks_of(store, first));
       table_layer::backward_weight(x, b, table_sink.model.embed_tokens, t.d_stream);
     } else if constexpr (Tied) {
       auto table_sink = store.embedding_sink(first);
       head_backward(x, store, b, s, t, seed, first, store.embedding(), table_sink);
       table_sink.model.embed_tokens.weight.beta = 1;  // the head was the first writer
-      back();
+      body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks_of(store, first));
       table_layer::backward_weight(x, b, table_sink.model.embed_tokens, t.d_stream);
     } else {
       head_backward(x, store, b, s, t, seed, first, nothing{}, nothing{});
-      back();
+      body_layers::backward(x, b, s.body, t.block, t.d_stream, block, sinks_of(store, first));
       table_layer::backward_weight(x, b, store.embedding_sink(first).model.embed_tokens, t.d_stream);
     }
   }
 
   /// Loss, the head's gradients, and in t.d_stream the gradient of the last block's output.
   template <class X, class Store, class T>
-  static constexpr void head_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s, scratch const& t,
-                                      float seed, bool first, auto const& table, auto const& table_sink) {
+  [[gnu::always_inline]] static constexpr void head_backward(X& x, Store& store, nn::micro_batch const& b,
+                                                             saved<T> const& s, scratch const& t, float seed,
+                                                             bool first, auto const& table, auto const& table_sink) {
     auto const weights = store.head();
     auto const sink = store.head_sink(first);
     head_layer::normalise(x, b, weights.model.norm, s.head);
@@ -235,8 +237,9 @@ struct decoder {
     norm_backward(x, b, weights.model.norm, sink.model.norm, s, t, t.block.d_branch);
   }
   template <class X, class T>
-  static constexpr void norm_backward(X& x, nn::micro_batch const& b, auto const& norm, auto const& sink,
-                                      saved<T> const& s, scratch const& t, nn::rows<float, Hidden> d_normed) {
+  [[gnu::always_inline]] static constexpr void norm_backward(X& x, nn::micro_batch const& b, auto const& norm,
+                                                             auto const& sink, saved<T> const& s, scratch const& t,
+                                                             nn::rows<float, Hidden> const& d_normed) {
     x.zero(b.num_rows(), t.d_stream);
     Norm::backward_input(x, b, norm, s.head.norm, s.head.in, d_normed, t.d_stream);
     x.barrier();

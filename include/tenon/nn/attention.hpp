@@ -60,12 +60,21 @@ struct attention {
     rows<float, Hidden> d_mixed;
   };
 
+  /// Where the batch's keys and values go: behind those of the text so far, if there are any.
+  template <mode M, class T>
+  [[gnu::always_inline]] static constexpr decltype(auto) next(micro_batch const& b, cache<T> const& kv) {
+    if constexpr (M == mode::decode)
+      return cache<T>{{kv.k.row(b.past)}, {kv.v.row(b.past)}};
+    else
+      return (kv);
+  }
+
   /// stream += o_proj(attention(in)); `in` is saved.dw.in, written by the norm before.
   template <mode M, class X, class W, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                rows<float, Hidden> stream) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, params<W> const& p,
+                                                       saved<T> const& s, rows<float, Hidden> const& stream) {
     auto const n = b.num_rows();
-    rows<T, kv_width> const k{s.kv.k.row(b.past)}, v{s.kv.v.row(b.past)};  // past is 0 unless decoding
+    auto const& [k, v] = next<M>(b, s.kv);
     x.linear(n, s.dw.in, p.q_proj.weight, s.dx.q);
     x.linear(n, s.dw.in, p.k_proj.weight, k);
     x.linear(n, s.dw.in, p.v_proj.weight, v);
@@ -79,8 +88,10 @@ struct attention {
 
   /// d_in = gradient with respect to `in`, given that of the stream.
   template <class X, class W, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                       scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
+  [[gnu::always_inline]] static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p,
+                                                              saved<T> const& s, scratch const& t,
+                                                              rows<float, Hidden> const& d_stream,
+                                                              rows<float, Hidden> const& d_in) {
     auto const n = b.num_rows();
     x.convert(n, d_stream, s.dw.d_out);
     x.linear_backward_input(n, s.dw.d_out, p.o_proj.weight, t.d_mixed, 0.f);
@@ -95,7 +106,8 @@ struct attention {
   }
 
   template <class X, class G, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
+                                                               saved<T> const& s) {
     auto const n = b.num_rows();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.mixed, g.o_proj.weight);
     x.linear_backward_weight(n, s.dx.q, s.dw.in, g.q_proj.weight);

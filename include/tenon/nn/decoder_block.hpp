@@ -47,22 +47,26 @@ struct decoder_block : decisions_of<FeedForward> {
   };
 
   template <mode M, class X, class W, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                rows<float, width> in, rows<float, width> out) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, params<W> const& p,
+                                                       saved<T> const& s, rows<float, width> const& in,
+                                                       rows<float, width> const& out) {
     attend::template forward<M>(x, b, p.input_layernorm, p.self_attn, s.attention, in, s.middle);
     think::template forward<M>(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, s.middle, out);
   }
 
   template <class X, class W, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                       scratch const& t, rows<float, width> in, rows<float, width> d_stream) {
+  [[gnu::always_inline]] static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p,
+                                                              saved<T> const& s, scratch const& t,
+                                                              rows<float, width> const& in,
+                                                              rows<float, width> const& d_stream) {
     think::backward_input(x, b, p.post_attention_layernorm, p.mlp, s.feed_forward, t.feed_forward, t.d_branch, s.middle,
                           d_stream);
     attend::backward_input(x, b, p.input_layernorm, p.self_attn, s.attention, t.attention, t.d_branch, in, d_stream);
   }
 
   template <class X, class G, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
+                                                               saved<T> const& s) {
     x.barrier();  // a weight's gradient reads the rows of every member
     think::backward_weight(x, b, g.post_attention_layernorm, g.mlp, s.feed_forward);
     attend::backward_weight(x, b, g.input_layernorm, g.self_attn, s.attention);

@@ -15,14 +15,15 @@ struct embedding {
   };
 
   template <class X, class W>
-  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, rows<float, Hidden> stream) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, params<W> const& p,
+                                                       rows<float, Hidden> const& stream) {
     x.embedding(b, p.weight, stream);
   }
 
   /// A writer that touches only the rows of tokens that occur: when it is the first writer it clears the others.
   template <class X, class G>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
-                                        rows<float, Hidden> d_stream) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
+                                                               rows<float, Hidden> const& d_stream) {
     x.barrier();
     x.embedding_backward(b, d_stream, g.weight);
     x.barrier();

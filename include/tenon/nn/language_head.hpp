@@ -35,7 +35,7 @@ struct language_head {
   };
 
   template <class T>
-  static constexpr rows<T, Vocab> gradient_of(saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr rows<T, Vocab> gradient_of(saved<T> const& s) {
     if constexpr (std::is_same_v<T, float>)
       return {s.logits.data};
     else
@@ -43,14 +43,15 @@ struct language_head {
   }
 
   template <class T, int Rows>
-  static constexpr per_tile<double, 1> loss_from(saved<T, Rows> const& s, std::int64_t row) {
+  [[gnu::always_inline]] static constexpr per_tile<double, 1> loss_from(saved<T, Rows> const& s, std::int64_t row) {
     static_assert(Rows % row_tile == 0, "[tenon.head_rows] the head takes rows of a loss that are no whole tiles, and sums are kept by tile. Write "
                   "saved<T, Rows> with a multiple of nn::row_tile");
     return {s.loss.row(row / row_tile)};
   }
 
   template <class X, class T, int Rows>
-  static constexpr void normalise(X& x, micro_batch const& b, auto const& norm, saved<T, Rows> const& s) {
+  [[gnu::always_inline]] static constexpr void normalise(X& x, micro_batch const& b, auto const& norm,
+                                                         saved<T, Rows> const& s) {
     Norm::forward(x, b, norm, s.norm, s.in, s.normed);
     x.barrier();  // chunks are divided among the members in another way than the whole micro-batch
   }
@@ -69,8 +70,9 @@ struct language_head {
   /// Forward and backward: adds to the loss, writes d_normed and the projection's gradient. `projection` and `sink` are a
   /// `matrix` of the families that the store lends.
   template <class X, class T>
-  static constexpr void loss_and_gradient(X& x, micro_batch const& b, auto const& projection, auto sink,
-                                          saved<T> const& s, float seed, rows<float, Hidden> d_normed) {
+  [[gnu::always_inline]] static constexpr void loss_and_gradient(X& x, micro_batch const& b, auto const& projection,
+                                                                 auto sink, saved<T> const& s, float seed,
+                                                                 rows<float, Hidden> const& d_normed) {
     for (std::int64_t first = 0; first < b.num_rows(); first += chunk) {
       auto const n = std::min<std::int64_t>(chunk, b.num_rows() - first);
       rows<T, Hidden> const in{s.normed.row(first)};

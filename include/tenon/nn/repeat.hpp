@@ -44,18 +44,18 @@ struct repeat {
   using cache = std::array<typename Block::template cache<T>, Count>;
 
   /// Where the stream before the first block lives, in training and forward only.
-  static constexpr auto entry(auto const& s) { return s.stream[0]; }
+  [[gnu::always_inline]] static constexpr auto const& entry(auto const& s) { return s.stream[0]; }
 
   /// Where the stream before block `i` lives in training.
   template <class T>
-  static constexpr rows<float, width> input(saved<T> const& s, int i) {
+  [[gnu::always_inline]] static constexpr rows<float, width> const& input(saved<T> const& s, int i) {
     if constexpr (Every == 0) return s.stream[i];
     return i % slots == 0 ? s.stream[i / slots] : s.stream[segments + i % slots - 1];
   }
 
   /// Block i's memory in training.
   template <class T>
-  static constexpr decltype(auto) slot(saved<T> const& s, int i) {
+  [[gnu::always_inline]] static constexpr decltype(auto) slot(saved<T> const& s, int i) {
     if constexpr (has_kept) {
       auto mine = s.block[i % slots];
       Block::use_kept(mine, s.kept[i]);
@@ -68,8 +68,8 @@ struct repeat {
   /// Training: runs all blocks; `out` takes the stream after the last one. `acquire(i)` lends block i's
   /// weights until the end of the call that they are passed to.
   template <class X, class T, class Acquire>
-  static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s, rows<float, width> out,
-                                      Acquire acquire) {
+  [[gnu::always_inline]] static constexpr void forward_train(X& x, micro_batch const& b, saved<T> const& s,
+                                                             rows<float, width> const& out, Acquire acquire) {
     for (int i = 0; i < Count; ++i)
       Block::template forward<mode::train>(x, b, acquire(i), slot(s, i), input(s, i),
                                            i + 1 < Count ? input(s, i + 1) : out);
@@ -78,7 +78,7 @@ struct repeat {
   /// Forward only: one block's memory serves all, the stream alternates between two buffers.
   template <mode M, class X, class T, int Inputs, int Slots, class Acquire>
   static constexpr void forward_only(X& x, micro_batch const& b, saved<T, Inputs, Slots> const& s, cache<T> const* kv,
-                                     rows<float, width> out, Acquire acquire) {
+                                     rows<float, width> const& out, Acquire acquire) {
     for (int i = 0; i < Count; ++i) {
       auto block = s.block[0];
       if constexpr (M == mode::decode) block.attention.inner.kv = (*kv)[i];
@@ -88,14 +88,16 @@ struct repeat {
 
   /// Back through all blocks; `sink(i)` lends the places of block i's gradients, likewise.
   template <class X, class T, class Acquire, class Sink>
-  static constexpr void backward(X& x, micro_batch const& b, saved<T> const& s, typename Block::scratch const& t,
-                                 rows<float, width> d_stream, Acquire acquire, Sink sink) {
+  [[gnu::always_inline]] static constexpr void backward(X& x, micro_batch const& b, saved<T> const& s,
+                                                        typename Block::scratch const& t,
+                                                        rows<float, width> const& d_stream, Acquire acquire,
+                                                        Sink sink) {
     for (int segment = segments - 1; segment >= 0; --segment) {
       int const first = segment * slots, last = first + slots < Count ? first + slots : Count;
       if constexpr (Every != 0) {
         for (int i = first; i < last; ++i) {
           // The stream after the segment is known already; the last block's goes to where nobody reads it.
-          auto const out = i + 1 < last ? input(s, i + 1) : t.d_branch;
+          auto const& out = i + 1 < last ? input(s, i + 1) : t.d_branch;
           Block::template forward<mode::recompute>(x, b, acquire(i), slot(s, i), input(s, i), out);
         }
       }

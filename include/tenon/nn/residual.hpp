@@ -22,25 +22,28 @@ struct residual {
 
   /// `norm`, `inner`: their params, of whatever family of weights the store lends.
   template <mode M, class X, class T>
-  static constexpr void forward(X& x, micro_batch const& b, auto const& norm, auto const& inner, saved<T> const& s,
-                                rows<float, width> in, rows<float, width> out) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, auto const& norm, auto const& inner,
+                                                       saved<T> const& s, rows<float, width> const& in,
+                                                       rows<float, width> const& out) {
     Norm::forward(x, b, norm, s.norm, in, s.inner.dw.in);
     x.copy(b.num_rows(), in, out);
     Inner::template forward<M>(x, b, inner, s.inner, out);
   }
 
   template <class X, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, auto const& norm, auto const& inner,
-                                       saved<T> const& s, typename Inner::scratch const& scratch,
-                                       rows<float, width> d_branch, rows<float, width> in,
-                                       rows<float, width> d_stream) {
+  [[gnu::always_inline]] static constexpr void backward_input(X& x, micro_batch const& b, auto const& norm,
+                                                              auto const& inner, saved<T> const& s,
+                                                              typename Inner::scratch const& scratch,
+                                                              rows<float, width> const& d_branch,
+                                                              rows<float, width> const& in,
+                                                              rows<float, width> const& d_stream) {
     Inner::backward_input(x, b, inner, s.inner, scratch, d_stream, d_branch);
     Norm::backward_input(x, b, norm, s.norm, in, d_branch, d_stream);
   }
 
   template <class X, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, auto const& norm, auto const& inner,
-                                        saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, auto const& norm,
+                                                               auto const& inner, saved<T> const& s) {
     Inner::backward_weight(x, b, inner, s.inner);
     Norm::backward_weight(x, b, norm, s.norm);
   }

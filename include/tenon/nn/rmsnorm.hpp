@@ -22,21 +22,24 @@ struct rmsnorm {
   };
 
   template <class X, class W, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                rows<float, Hidden> in, rows<T, Hidden> out) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, params<W> const& p,
+                                                       saved<T> const& s, rows<float, Hidden> const& in,
+                                                       rows<T, Hidden> const& out) {
     x.rmsnorm(b.num_rows(), in, p.weight, out, s.inverse_rms, epsilon);
   }
 
   /// d_stream += gradient with respect to `in`; the weight's partial sums go to `saved`.
   template <class X, class W, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                       rows<float, Hidden> in, rows<float, Hidden> d_out,
-                                       rows<float, Hidden> d_stream) {
+  [[gnu::always_inline]] static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p,
+                                                              saved<T> const& s, rows<float, Hidden> const& in,
+                                                              rows<float, Hidden> const& d_out,
+                                                              rows<float, Hidden> const& d_stream) {
     x.rmsnorm_backward(b.num_rows(), in, p.weight, s.inverse_rms, d_out, d_stream, s.d_weight);
   }
 
   template <class X, class G, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
+                                                               saved<T> const& s) {
     x.add_tiles(b.num_rows(), g.weight, s.d_weight);
   }
 };

@@ -43,8 +43,8 @@ struct swiglu {
 
   /// stream += y; `in` is saved.dw.in, written by the norm before.
   template <mode M, class X, class W, class T>
-  static constexpr void forward(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                rows<float, Hidden> stream) {
+  [[gnu::always_inline]] static constexpr void forward(X& x, micro_batch const& b, params<W> const& p,
+                                                       saved<T> const& s, rows<float, Hidden> const& stream) {
     auto const n = b.num_rows();
     x.linear(n, s.dw.in, p.gate_proj.weight, s.dx.gate);
     x.linear(n, s.dw.in, p.up_proj.weight, s.dx.up);
@@ -53,8 +53,10 @@ struct swiglu {
   }
 
   template <class X, class W, class T>
-  static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p, saved<T> const& s,
-                                       scratch const& t, rows<float, Hidden> d_stream, rows<float, Hidden> d_in) {
+  [[gnu::always_inline]] static constexpr void backward_input(X& x, micro_batch const& b, params<W> const& p,
+                                                              saved<T> const& s, scratch const& t,
+                                                              rows<float, Hidden> const& d_stream,
+                                                              rows<float, Hidden> const& d_in) {
     auto const n = b.num_rows();
     x.convert(n, d_stream, s.dw.d_out);
     x.linear_backward_input(n, s.dw.d_out, p.down_proj.weight, t.d_activated, 0.f);
@@ -64,7 +66,8 @@ struct swiglu {
   }
 
   template <class X, class G, class T>
-  static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g, saved<T> const& s) {
+  [[gnu::always_inline]] static constexpr void backward_weight(X& x, micro_batch const& b, params<G> const& g,
+                                                               saved<T> const& s) {
     auto const n = b.num_rows();
     x.linear_backward_weight(n, s.dw.d_out, s.dw.activated, g.down_proj.weight);
     x.linear_backward_weight(n, s.dx.gate, s.dw.in, g.gate_proj.weight);

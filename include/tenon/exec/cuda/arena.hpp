@@ -23,46 +23,4 @@ constexpr std::int64_t arena_bytes(std::int64_t rows, std::int64_t micro_batches
   return total;
 }
 
-/// Lends parameters out of flat buffers that lie on the device; the same functions as exec::parameter_store.
-template <class Model, class Compute>
-class device_store {
- public:
-  using layout = flat_layout<Model>;
-  using W = nn::weights<Compute>;
-  device_store() = default;
-  device_store(float* master, float* gradient, Compute* compute) : master_(master), gradient_(gradient), compute_(compute) {}
-
-  auto embedding() const { return lend<typename Model::embedding_group::template params<W>>(0); }
-  template <int Section = 0>
-  auto block(int i) const {
-    return lend<typename nn::section_at<Model, Section>::block::template params<W>>(layout::template block<Section>(i));
-  }
-  auto head() const { return lend<typename Model::head_group::template params<W>>(layout::head); }
-  auto embedding_sink(bool first) const {
-    return sink<typename Model::embedding_group::template params<nn::gradients>>(0, first);
-  }
-  template <int Section = 0>
-  auto block_sink(int i, bool first) const {
-    return sink<typename nn::section_at<Model, Section>::block::template params<nn::gradients>>(layout::template block<Section>(i), first);
-  }
-  auto head_sink(bool first) const { return sink<typename Model::head_group::template params<nn::gradients>>(layout::head, first); }
-
- private:
-  template <class Params>
-  Params lend(std::int64_t offset) const {
-    Params p{};
-    nn::bind_parameters(p, static_cast<Compute const*>(compute_) + offset, master_ + offset);
-    return p;
-  }
-  template <class Params>
-  Params sink(std::int64_t offset, bool first) const {
-    Params p{};
-    nn::bind_parameters(p, gradient_ + offset);
-    nn::for_each_leaf(p, [&](auto& leaf) { leaf.beta = first ? 0.f : 1.f; });
-    return p;
-  }
-  float *master_ = nullptr, *gradient_ = nullptr;
-  Compute* compute_ = nullptr;
-};
-
 }  // namespace tenon::exec::cuda

@@ -61,7 +61,7 @@ class device {
   float* master() const { return master_; }
   float* gradient() const { return gradient_; }
   Moment* moment(int m) const { return moments_[std::size_t(m)]; }
-  device_store<Model, Compute> store() const { return {master_, gradient_, compute_}; }
+  lender<Model, Compute> store() const { return {master_, gradient_, compute_}; }
   saved_type const& saved() const { return saved_; }
   bool replays() const { return bool(graph_); }
   void allow_graphs(bool yes) { graphs_ = yes, graph_ = {}; }
