@@ -81,6 +81,41 @@ inline std::vector<combination> covering(std::vector<combination> const& rows) {
   return shortest;
 }
 
+/// A size below which no set of `rows` has all of their pairs. Choices that no row has together (of one axis, or refused
+/// together by a rule) exclude each other; a row has one choice of `axis` and at most one of choices that all exclude each
+/// other, so it has at most one of their pairs. The bound is the largest number of such pairs, over axes and choices.
+inline std::size_t least_size(std::vector<combination> const& rows) {
+  std::set<pair> wanted;
+  for (auto const& row : rows) wanted.merge(pairs_of(row));
+  using choice = std::pair<std::size_t, std::size_t>;  // axis, value
+  auto const together = [&](choice a, choice b) {
+    if (b < a) std::swap(a, b);
+    return wanted.count({a.first, a.second, b.first, b.second}) > 0;
+  };
+  std::set<choice> choices;
+  for (auto const& [a, i, b, j] : wanted) choices.insert({{a, i}, {b, j}});
+  std::size_t least = 0;
+  for (auto const axis : code_axes()) {
+    std::vector<std::pair<choice, std::size_t>> others;  // with how many of the axis' choices each stands
+    for (auto const& c : choices) {
+      auto const pairs = std::count_if(choices.begin(), choices.end(), [&](auto const& own) { return own.first == axis && together(own, c); });
+      if (c.first != axis) others.push_back({c, static_cast<std::size_t>(pairs)});
+    }
+    std::vector<choice> taken;
+    auto const extend = [&](auto const& self, std::size_t from, std::size_t pairs) -> void {
+      least = std::max(least, pairs);
+      for (std::size_t i = from; i < others.size(); ++i) {
+        if (std::any_of(taken.begin(), taken.end(), [&](auto const& t) { return together(t, others[i].first); })) continue;
+        taken.push_back(others[i].first);
+        self(self, i + 1, pairs + others[i].second);
+        taken.pop_back();
+      }
+    };
+    extend(extend, 0, 0);
+  }
+  return least;
+}
+
 /// One line for each row, for tests/legality/trainers.cpp to include.
 inline std::string trainers_text(std::vector<combination> const& rows) {
   std::string text =
