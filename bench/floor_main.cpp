@@ -126,12 +126,13 @@ class floor_of {
     auto& t = trainer_;
     auto const mine = x.part(t.engine().size(), 1024);
     auto const constants = trainer::optimizer::prepare(t.recipe().optimizer, 0.0, 1, 1.f);
-    tn::optim::for_each_region(t.regions(), mine.first, mine.last, [&](std::int64_t first, std::int64_t last, bool) {
+    tn::optim::for_each_region(regions_, mine.first, mine.last, [&](std::int64_t first, std::int64_t last, bool) {
       trainer::optimizer::update(constants, t.optimizer_state(), t.engine().master(), t.engine().gradient(), t.engine().copy(), first, last, false);
     });
   }
 
   trainer trainer_;
+  std::vector<tn::optim::region> regions_ = tn::optim::regions(trainer_.engine().places(), trainer_.engine().size());
   bool own_;
   tn::exec::buffer in_, d_out_, result_;
 };

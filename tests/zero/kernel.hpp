@@ -6,7 +6,7 @@
 enum class op : int {
   linear, linear_add, linear_backward_input, linear_backward_weight, copy, zero, convert, rmsnorm, rmsnorm_backward,
   add_tiles, swiglu, swiglu_backward, rotary, attention, attention_backward, embedding, embedding_backward,
-  cross_entropy_gradient, barrier
+  cross_entropy_gradient, barrier, update
 };
 
 extern "C" {

@@ -24,7 +24,7 @@ compiler, source, flags = sys.argv[1], sys.argv[2], sys.argv[3:]
 here = os.path.join(source, "tests", "zero")
 clang = "clang" in subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
 # Instructions that the layers may add to each kernel call at -O3, in any combination: beside the pass by hand as it stands, and
-# beside the same with all of its functions inlined by force (tight). docs/performance.md says which instructions they are.
+# beside the same with all of its functions inlined by force (tight). docs/design.md says which instructions they are.
 LIMIT, TIGHT = (0.3, 0.3) if clang else (0.0, 0.15)
 ROOMS = ["recipe", "nn", "models", "exec", "optim", "train", "parallel"]
 OWNED = re.compile(r"tenon::(nn|models|exec|optim|train)::|generic_pass|zero_absent")

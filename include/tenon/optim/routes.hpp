@@ -127,4 +127,29 @@ inline void for_each_region(std::vector<region> const& all, std::int64_t from, s
   }
 }
 
+/// The parts of regions by chunk of the flat buffer, for a loop over chunks that looks nothing up.
+class regions_by_chunk {
+ public:
+  /// `total`: elements of the flat buffer, cut into chunks of `chunk`.
+  regions_by_chunk(std::vector<region> const& all, std::int64_t total, std::int64_t chunk) {
+    for (std::int64_t from = 0; from < total; from += chunk) {
+      for_each_region(all, from, from + chunk < total ? from + chunk : total, [&](auto first, auto last, bool decays) {
+        parts_.push_back({first, last, decays});
+      });
+      ends_.push_back(parts_.size());
+    }
+  }
+  /// f(first, last, decays) on each part in chunk `c`.
+  template <class F>
+  void each(std::int64_t c, F&& f) const {
+    region const* const all = parts_.data();
+    for (auto i = c > 0 ? ends_[std::size_t(c - 1)] : 0, end = ends_[std::size_t(c)]; i < end; ++i)
+      f(all[i].first, all[i].last, all[i].decays);
+  }
+
+ private:
+  std::vector<region> parts_;
+  std::vector<std::size_t> ends_;  ///< by chunk: where its parts end
+};
+
 }  // namespace tenon::optim

@@ -41,15 +41,11 @@ step_report team_step(Trainer& t, data::micro_batch const& batch) {
       if (t.ranks().failed()) return;
     }
 
-    auto const size = engine.size();
-    auto const each_chunk = [&](auto f) {  // f(chunk, its first element, its last)
-      x.tasks(optim::num_chunks(size),
-              [&](std::int64_t c) { f(c, c * optim::chunk, std::min(size, (c + 1) * optim::chunk)); });
-    };
-    each_chunk([&](std::int64_t c, std::int64_t first, std::int64_t last) {
+    auto const chunks = optim::num_chunks(engine.size());
+    x.tasks(chunks, [&](std::int64_t c) {
       double squares = 0;
-      optim::for_each_region(t.with_gradient(), first, last, [&](std::int64_t from, std::int64_t to, bool) {
-        squares += optim::sum_of_squares(engine.gradient() + from, to - from);
+      t.with_gradient().each(c, [&](std::int64_t first, std::int64_t last, bool) {
+        squares += optim::sum_of_squares(engine.gradient() + first, last - first);
       });
       t.squares(c) = squares;
     });
@@ -60,9 +56,9 @@ step_report team_step(Trainer& t, data::micro_batch const& batch) {
 
     auto const factor = float(optim::clip_factor(norm, r.optimizer.clip) / t.loss_scale());
     auto const constants = Trainer::optimizer::prepare(r.optimizer, report.learning_rate, state.updates + 1, factor);
-    each_chunk([&](std::int64_t, std::int64_t first, std::int64_t last) {
-      optim::for_each_region(t.regions(), first, last, [&](std::int64_t from, std::int64_t to, bool decays) {
-        Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), from, to,
+    x.tasks(chunks, [&](std::int64_t c) {
+      t.regions().each(c, [&](std::int64_t first, std::int64_t last, bool decays) {
+        Trainer::optimizer::update(constants, state, engine.master(), engine.gradient(), engine.copy(), first, last,
                                    decays);
       });
     });

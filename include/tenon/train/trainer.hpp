@@ -106,8 +106,8 @@ class trainer : public checked<R> {
         engine_(maker::template make<R>(r, R.batch.micro.count * R.batch.sequence.count, members)),
         optimizer_(optim::start_state<optimizer>(engine_.size())),
         policies_(r),
-        regions_(optim::regions(engine_.places(), engine_.size())),
-        with_gradient_(optim::with_gradient(engine_.places(), engine_.size())),
+        regions_(optim::regions(engine_.places(), engine_.size()), engine_.size(), optim::chunk),
+        with_gradient_(optim::with_gradient(engine_.places(), engine_.size()), engine_.size(), optim::chunk),
         squares_(std::size_t(optim::num_chunks(engine_.size()))),
         ranks_(make_ranks(r, members, group...)) {
     engine_.initialise(r.seed.value, initial_deviation(r.model));
@@ -138,8 +138,8 @@ class trainer : public checked<R> {
     team_size_.took(std::chrono::duration<double>(clock::now() - begin).count());
   }
   typename optimizer::state& optimizer_state() { return optimizer_; }
-  std::vector<optim::region> const& regions() const { return regions_; }
-  std::vector<optim::region> const& with_gradient() const { return with_gradient_; }
+  optim::regions_by_chunk const& regions() const { return regions_; }
+  optim::regions_by_chunk const& with_gradient() const { return with_gradient_; }
   /// The state of one policy, such as policy_state<precision::fp16>().
   template <class Policy>
   auto& policy_state() {
@@ -229,7 +229,7 @@ class trainer : public checked<R> {
   policy_states<recipe_type> policies_;
   train::progress progress_;
   // Rebuilt, or overwritten before it is read.
-  std::vector<optim::region> regions_, with_gradient_;
+  optim::regions_by_chunk regions_, with_gradient_;
   std::vector<double> squares_;
   ranks_type ranks_;
 };
