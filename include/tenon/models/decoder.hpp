@@ -126,12 +126,11 @@ struct decoder {
   /// What a store gives is a lease: the group may be used until the object's life ends, which releases it. So each
   /// lease stands where its group is needed and no longer; on one device that costs nothing.
   ///
-  /// The layers of this pass are inlined by force (gnu::always_inline), and take views by reference: a compiler that
-  /// left some of them alone would copy views and store's leases in and out of calls (./tenon test zero counts that).
+  /// This pass is one function: its layers are inlined by force (gnu::always_inline) and take views by reference. A
+  /// compiler that left some of them alone would copy views and leases in and out of calls (./tenon test zero counts).
   template <class X, class Store, class T>
-  [[gnu::always_inline]] static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b,
-                                                                saved<T> const& s, scratch const& t, float seed,
-                                                                bool first) {
+  static constexpr void forward_backward(X& x, Store& store, nn::micro_batch const& b, saved<T> const& s,
+                                         scratch const& t, float seed, bool first) {
     nn::micro_batch own = b;  // a copy that no kernel can reach: what is computed from it is computed once
     if constexpr (routes) own.balance_loss = s.balance_loss.data;
     pass(x, store, own, s, t, seed, first);
