@@ -18,7 +18,7 @@ void adamw(benchmark::State& state) {
   using engine = optim::engine<optimizer::adamw>;
   auto const n = state.range(0);
   bench::values const w(n, 0.02), g(n, 1e-3);
-  engine::state moments(n);
+  auto const moments = optim::start_state<engine>(n);
   std::int64_t t = 0;
   engine::update(engine::prepare({}, 1e-4, ++t, 1.f), moments, w.data(), g.data(), w.data(), 0, n, true);  // the moments' first touch
   for (auto _ : state) {

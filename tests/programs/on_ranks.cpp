@@ -1,7 +1,10 @@
 // A small run on ranks as a program of its own: tests/ranks starts, kills, stops and resumes it. TENON_TEST_FAULT="RANK
 // STEP PLACE SIGNAL" makes a rank send itself a signal at a place of a step: forward, backward or reduction (in the
-// backward pass of the last micro-batch, when buckets are on their way). Only in a launcher's first attempt.
+// backward pass of the last micro-batch, when buckets are on their way), and prints the time of the system's monotonic clock
+// before. Only in a launcher's first attempt.
+#include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <utility>
@@ -44,7 +47,9 @@ struct plan {
     micro_batches = 8 / std::max(1, std::atoi(variable("WORLD_SIZE").c_str()));
   }
   void at(std::int64_t now, char const* where) {
-    if (signal != 0 && now == step && place == where) ::raise(std::exchange(signal, 0));  // once
+    if (signal == 0 || now != step || place != where) return;
+    std::fprintf(stderr, "fault at %lld ns\n", static_cast<long long>(std::chrono::steady_clock::now().time_since_epoch().count()));
+    ::raise(std::exchange(signal, 0));  // once
   }
 };
 inline plan& the_plan() {

@@ -1,5 +1,8 @@
 // Whole runs on ranks: programs that are started, interrupted, killed, stopped and resumed. A rank dies here by a signal
 // that it sends itself at a place of a step (tests/programs/on_ranks.cpp), or from outside while it saves.
+#include <algorithm>
+#include <chrono>
+
 #include "live/live.hpp"
 #include "ranks/runs.hpp"
 #include "support/chat_data.hpp"
@@ -42,16 +45,42 @@ void goes_on(std::string const& run) {
   EXPECT((tensors(s.p.checkpoint(run, 40)) == s.bytes));
 }
 
+/// What the trials have found: seconds from the fault until the other rank's process was gone, by place and signal.
+std::map<std::string, std::vector<double>>& detected() {
+  static std::map<std::string, std::vector<double>> all;
+  return all;
+}
+using clock_type = std::chrono::steady_clock;
+/// Waits until the rank `pid` of a run is gone; seconds since `fault` (set late, where the program says it).
+template <class Fault>
+double gone_after(program& c, pid_t pid, Fault fault) {
+  REQUIRE(c.until([&] {
+    auto const pids = ranks_of(c.id());
+    return std::find(pids.begin(), pids.end(), pid) == pids.end();
+  }));
+  auto const now = clock_type::now();
+  return std::chrono::duration<double>(now - fault()).count();
+}
+/// When the program said that it would hit itself.
+clock_type::time_point fault_of(program const& c) {
+  auto const said = c.printed();
+  auto const at = said.find("fault at ");
+  REQUIRE(at != said.npos);
+  return clock_type::time_point(clock_type::duration(std::stoll(said.substr(at + 9))));
+}
+
 /// A rank is hit at a place of step 13: the launcher and the other rank name it, nothing is half-written, and the run goes
 /// on from step 10.
 void hit(int rank, std::string const& where, int signal) {
   auto& s = straight();
   static int runs = 0;
   std::string const run = where + std::to_string(rank) + "-" + std::to_string(++runs);
-  auto const begun = std::chrono::steady_clock::now();
   auto options = length;
   if (signal == SIGSTOP) options.push_back("--parallel.patience=2s");
   program c(s.p, run, options, {"TENON_TEST_FAULT=" + std::to_string(rank) + " 13 " + where + " " + std::to_string(signal)});
+  std::vector<pid_t> pids;
+  REQUIRE(c.until([&] { return (pids = ranks_of(c.id())).size() == 2; }));
+  double const seconds = gone_after(c, pids[std::size_t(1 - rank)], [&] { return fault_of(c); });
   int const code = c.wait();
   auto const said = c.printed();
   DOCTEST_INFO(where << " of rank " << rank << ", signal " << signal << ":\n" << said);
@@ -61,19 +90,19 @@ void hit(int rank, std::string const& where, int signal) {
   if (signal == SIGKILL) EXPECT(contains(said, name + " (process"));
   if (signal == SIGSTOP) EXPECT(contains(said, "is stopped"));
   EXPECT(!half_written(s.p.root / run));
-  char text[200];
-  std::snprintf(text, sizeof text, "signal %2d in %-9s of rank %d: run ended with 4 after %.1f s in all", signal, where.c_str(), rank,
-                seconds_since(begun));
-  say(text);
   goes_on(run);
+  detected()[where + (signal == SIGKILL ? " | kill" : " | stop")].push_back(seconds);
 }
 
-/// Rank 0 is killed while it writes a checkpoint; whether it was is read from what it leaves behind.
-void killed_in_save() {
+/// Rank 0 is killed or stopped while it writes a checkpoint; whether it was is read from what it leaves behind.
+void hit_in_save(int signal) {
   auto& s = straight();
+  static int runs = 0;
+  auto options = length;
+  if (signal == SIGSTOP) options.push_back("--parallel.patience=2s");
   for (int attempt = 0; attempt < 40; ++attempt) {
-    std::string const run = "save" + std::to_string(attempt);
-    program c(s.p, run, length);
+    std::string const run = "save" + std::to_string(++runs);
+    program c(s.p, run, options);
     bool const seen = c.until([&] {
       std::error_code none;
       for (fs::directory_iterator entry(s.p.root / run / "checkpoints", none), end; !none && entry != end; entry.increment(none))
@@ -82,20 +111,23 @@ void killed_in_save() {
     });
     REQUIRE(seen);
     auto const pids = ranks_of(c.id());
-    if (!pids.empty()) ::kill(pids[0], SIGKILL);
+    if (pids.size() != 2) continue;  // it has ended
+    auto const fault = clock_type::now();
+    ::kill(pids[0], signal);
+    double const seconds = gone_after(c, pids[1], [&] { return fault; });
     int const code = c.wait();
     bool const inside = half_written(s.p.root / run);
     DOCTEST_INFO(c.printed());
     if (inside) {
       EXPECT_EQ(code, 4);
       EXPECT(contains(c.printed(), "rank 0"));
-      say("signal  9 while rank 0 saves: nothing half-written counts (attempt " + std::to_string(attempt + 1) + ")");
       goes_on(run);
       EXPECT(!half_written(s.p.root / run));
+      detected()[std::string("save") + (signal == SIGKILL ? " | kill" : " | stop")].push_back(seconds);
       return;
     }
   }
-  DOCTEST_FAIL("no kill met a save");
+  DOCTEST_FAIL("no signal met a save");
 }
 
 parallel::place place_in(std::map<std::string, std::string> const& environment) {
@@ -275,17 +307,28 @@ TEST("conversations of two sources: two ranks have the losses of one process, an
   EXPECT((tensors(p.checkpoint("two", 40)) == tensors(p.checkpoint("killed", 40))));
 }
 
-// The long trials: ./tenon test ranks --trials
-static bool no_trials() {
+// The long trials: ./tenon test ranks --trials. TENON_TEST_TRIALS: how many of each kind.
+static int num_trials() {
   char const* const on = std::getenv("TENON_TEST_TRIALS");
-  return on == nullptr || *on == 0;
+  return on == nullptr ? 0 : std::atoi(on);
 }
-TEST("trials: a rank killed or stopped anywhere in a step" * doctest::skip(no_trials())) {
-  for (int rank : {0, 1})
-    for (std::string where : {"forward", "backward", "reduction"})
-      for (int signal : {SIGKILL, SIGSTOP}) hit(rank, where, signal);
+TEST("trials: a rank killed or stopped anywhere in a step, and rank 0 while it saves" * doctest::skip(num_trials() == 0)) {
+  detected().clear();
+  for (int trial = 0; trial < num_trials(); ++trial)
+    for (int signal : {SIGKILL, SIGSTOP}) {
+      for (std::string where : {"forward", "backward", "reduction"})
+        for (int rank : {0, 1}) hit(rank, where, signal);
+      hit_in_save(signal);
+    }
+  // A line of each begins with "ranks: ", which the runner prints.
+  std::printf("ranks: | place | signal | survived | seconds until the other rank has left, median | largest |\nranks: | --- | --- | --- | --- | --- |\n");
+  for (auto& [what, seconds] : detected()) {
+    std::sort(seconds.begin(), seconds.end());
+    auto const expected = num_trials() * (what.starts_with("save") ? 1 : 2);
+    std::printf("ranks: | %s | %zu of %d | %.2f | %.2f |\n", what.c_str(), seconds.size(), expected, seconds[seconds.size() / 2], seconds.back());
+    EXPECT_EQ(int(seconds.size()), expected);
+  }
 }
-TEST("trials: rank 0 killed while it saves" * doctest::skip(no_trials())) { killed_in_save(); }
 
 TEST("live: torchrun restarts a run whose rank was killed, and it ends with the same bytes" * doctest::skip(live::off())) {
   auto& s = straight();
@@ -298,4 +341,23 @@ TEST("live: torchrun restarts a run whose rank was killed, and it ends with the 
   EXPECT(contains(c.printed(), "resumed     at step 10"));
   EXPECT(contains(c.printed(), "rank 1"));
   EXPECT((tensors(s.p.checkpoint("elastic", 40)) == s.bytes));
+}
+
+TEST("live: Open MPI and MPICH's launcher start the ranks, which end with the same bytes" * doctest::skip(live::off())) {
+  auto& s = straight();
+  int started = 0;
+  for (std::string const launcher : {"mpirun.openmpi", "mpiexec.hydra"}) {
+    if (std::system(("command -v " + launcher + " >/dev/null").c_str()) != 0) continue;  // Debian: openmpi-bin, mpich
+    ++started;
+    auto const port = std::to_string(32000 + ::getpid() % 20000 + started);
+    // Open MPI wants to be asked twice where it is started by root, as in a container.
+    program c(s.p, launcher, length, {"MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port, "OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"},
+              "", {launcher, "-n", "2"});
+    int const code = c.wait();
+    DOCTEST_INFO(c.printed());
+    REQUIRE(code == 0);
+    EXPECT(contains(c.printed(), "ranks       2, of 1 threads each"));
+    EXPECT((tensors(s.p.checkpoint(launcher, 40)) == s.bytes));
+  }
+  if (started == 0) std::printf("ranks: no launcher of MPI was found; Debian has them in openmpi-bin and mpich\n");
 }

@@ -100,9 +100,4 @@ inline bool half_written(fs::path const& run) {
     if (entry.path().filename().string().rfind(".tmp-", 0) == 0) return true;
   return false;
 }
-inline void say(std::string const& what) { std::printf("  %s\n", what.c_str()), std::fflush(stdout); }
-inline double seconds_since(std::chrono::steady_clock::time_point t) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
-}
-
 }  // namespace ranks_tests
