@@ -13,7 +13,6 @@
 #include "tenon/recipe/rules/curriculum.hpp"
 #include "tenon/recipe/rules/data.hpp"
 #include "tenon/recipe/rules/experts.hpp"
-#include "tenon/recipe/rules/gpu.hpp"
 #include "tenon/recipe/rules/launch.hpp"
 #include "tenon/recipe/rules/model.hpp"
 #include "tenon/recipe/rules/optimizer.hpp"
@@ -23,6 +22,8 @@
 #include "tenon/recipe/rules/run.hpp"
 #include "tenon/recipe/rules/schedule.hpp"
 #include "tenon/recipe/rules/trainable.hpp"
+//
+#include "tenon/recipe/rules/gpu.hpp"  // after those that it includes, for the same reason
 //
 #include "tenon/recipe/check.hpp"
 #include "tenon/recipe/rehearsal.hpp"
